@@ -4,24 +4,25 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 PEERS_INSTALLED := .venv/.installed-peers
+NPM_INSTALLED := .venv/.installed-npm
 
 # Tests mostly wait, so three processes share the work, also on two cores. They share one Redis; another broker cannot
 # be shared.
 THREE_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
-.PHONY: help run brokers test check docs reference audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-brokers bench-console screens format house plans clean-data clean doctor-selftest
+.PHONY: help run brokers test check docs reference audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-brokers bench-cdc bench-console screens format house plans clean-data clean doctor-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## run the whole platform on this machine, until Ctrl-C; with BROKERS=kafka,rabbitmq also both brokers, with PARTNER=1 a second service
+run: $(INSTALLED) ## run the whole platform on this machine, until Ctrl-C; with BROKERS=kafka,rabbitmq also both brokers, with CDC=1 Debezium, with PARTNER=1 a second service
 	@$(PYTHON) -m tools.devserver run
 
-brokers: $(INSTALLED) ## run Kafka (needs Java 17 and Maven) and RabbitMQ on this machine, until Ctrl-C
+brokers: $(INSTALLED) ## run Kafka (needs Java 17 and Maven) and RabbitMQ on this machine, until Ctrl-C; with CDC=1 also Kafka Connect with Debezium
 	@$(PYTHON) -m tools.devserver brokers
 
-test: $(PEERS_INSTALLED) ## run all tests; they start their own PostgreSQL and Redis
+test: $(PEERS_INSTALLED) $(NPM_INSTALLED) ## run all tests; they start their own PostgreSQL and Redis
 	.venv/bin/pytest $(THREE_AT_A_TIME)
 
 check: export SECRET_KEY ?= only-for-checks
@@ -37,6 +38,7 @@ check: $(INSTALLED) ## check format, lint, types, imports, Django settings, migr
 	$(PYTHON) manage.py check
 	$(PYTHON) examples/loyalty/manage.py check
 	$(PYTHON) examples/loyalty/manage.py schemas --check
+	$(PYTHON) examples/rooms/manage.py check
 	$(PYTHON) -m tools.devserver exec -- $(PYTHON) manage.py makemigrations --check --dry-run
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet || NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
@@ -50,10 +52,10 @@ test-pooler: $(PEERS_INSTALLED) ## test journeys and workers behind PgBouncer (P
 	POOLER=$${POOLER:-old} .venv/bin/pytest tests/journeys tests/workers
 	.venv/bin/pytest tests/pooler
 
-drills: $(INSTALLED) ## four minutes of failover and restore under load, checked against the provider's records; SEED=n repeats a run
+drills: $(INSTALLED) ## four minutes of failover and restore under load, checked against the provider's records; SEED=n repeats a run, CDC=1 fails over while Debezium reads
 	@$(PYTHON) -W ignore -m tools.verification.drills
 
-chaos: $(INSTALLED) ## eight minutes of kill -9 and other failures under load, checked from outside; SEED=n repeats a run, POOLER=1 uses PgBouncer, BROKERS=1 also Kafka and RabbitMQ
+chaos: $(INSTALLED) ## eight minutes of kill -9 and other failures under load, checked from outside; SEED=n repeats a run, POOLER=1 uses PgBouncer, BROKERS=1 also Kafka and RabbitMQ, CDC=1 also Debezium
 	@$(PYTHON) -W ignore -m tools.verification.chaos
 
 faults: $(INSTALLED) ## three minutes of power loss, EIO and full disks, checked from outside; then kill -9 between all steps
@@ -74,6 +76,9 @@ bench-store: $(PEERS_INSTALLED) ## compare the event store with another one and 
 
 bench-brokers: $(INSTALLED) ## measure messages per second and delay into its own Kafka and RabbitMQ
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.brokers
+
+bench-cdc: $(INSTALLED) ## compare the relay with Debezium: rate, delay and CPU into its own Kafka, and the messages one by one
+	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m bench.cdc
 
 doctor-selftest: $(INSTALLED) ## inject each fault that the doctor knows, and see that it finds it and nothing else
 	@$(PYTHON) -m tools.devserver exec -- $(PYTHON) -W ignore -m tools.verification.doctor
@@ -127,3 +132,9 @@ $(INSTALLED): requirements.txt requirements-local.txt requirements-docs.txt requ
 $(PEERS_INSTALLED): requirements-bench.txt $(INSTALLED)
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
 	@touch $@
+
+# For the tests of generated TypeScript clients. Without npm or a network they are skipped, and say so.
+$(NPM_INSTALLED): tests/clients/package.json tests/clients/package-lock.json $(INSTALLED)
+	@mkdir -p .venv/npm && cp tests/clients/package.json tests/clients/package-lock.json .venv/npm
+	@if command -v npm >/dev/null && (cd .venv/npm && npm ci --silent --no-audit --no-fund); then touch $@; \
+	else echo "cannot install npm packages: tests of TypeScript clients are skipped"; fi

@@ -26,6 +26,12 @@ def customer_id_called(name: str) -> str | None:
     )
 
 
+def customer_ids(term: str) -> list[str]:
+    """The customer ids that a term may stand for: itself, and that of the account of this name."""
+    called = customer_id_called(term)
+    return [term, called] if called else [term]
+
+
 def names(customer_ids: Collection[str]) -> Mapping[str, str]:
     """Customer id -> the present name of its account. Ids without an account are left out."""
     found = Customer.objects.filter(customer_id__in=customer_ids)

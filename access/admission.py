@@ -40,6 +40,9 @@ LOCAL_SECONDS = 5.0
 MOST_LOCAL_KEYS = 100_000
 
 INVALID = "Invalid or expired token."
+# RFC 6750, 3: to a request without a token, and to one with a token that is not valid.
+CHALLENGE = 'Bearer realm="orders"'
+INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token", error_description="{INVALID}"'
 
 
 class BearerAuthentication(TokenAuthentication):
@@ -49,6 +52,16 @@ class BearerAuthentication(TokenAuthentication):
     The user gets a customer_id, the id under which the account's objects are stored. Unlike a name,
     it is never given to another account.
     """
+
+    def authenticate(self, request: Request) -> tuple[Any, AuthToken] | None:
+        token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+        if token is None:
+            return None
+        return self.authenticate_credentials(token)
+
+    def authenticate_header(self, request: Request) -> str:
+        given = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+        return CHALLENGE if given is None else INVALID_TOKEN
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, AuthToken]:
         stored = rows(_statement(), [hash_token(token.decode("latin-1"))])
@@ -66,6 +79,13 @@ class BearerAuthentication(TokenAuthentication):
         customer_id = customer_id or accounts.customer_id_of(found.user)
         found.user.customer_id = found.user.principal = customer_id
         return self.validate_user(found)  # type: ignore[no-any-return]
+
+
+def bearer_token(authorization: str) -> bytes | None:
+    """The token of an Authorization header; None for another scheme, whose names are compared
+    without case (RFC 9110, 11.1)."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else None
 
 
 def unexpired() -> Q:

@@ -33,7 +33,8 @@ NO_ACCOUNT = "No active account has this username and password."
 
 class LoginShape(StrictSerializer):
     username = Text(max_length=150)
-    password = Text(max_length=4096, trim_whitespace=False)
+    # Whatever it was made of.
+    password = Text(max_length=4096, trim_whitespace=False, rule=None)
 
 
 class LoginAnswer(serializers.Serializer):
@@ -46,6 +47,8 @@ class LoginAnswer(serializers.Serializer):
 
 
 class LoginView(APIView):
+    """Log in with a name and a password. The response has a bearer token."""
+
     serializer_class, answer = LoginShape, LoginAnswer
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -71,10 +74,12 @@ class LoginView(APIView):
         return response
 
     def get_authenticate_header(self, request: Request) -> str:
-        return "Bearer"
+        return admission.CHALLENGE
 
 
 class LogoutView(APIView):
+    """Revoke the token of the request."""
+
     def post(self, request: Request) -> Response:
         cast(AuthToken, request.auth).delete()
         user_logged_out.send(type(request.user), request=request, user=request.user)

@@ -7,7 +7,6 @@ LINES: lines from the beginning of the file; 0: all. The file is in the folder O
 small one of the tests.
 """
 
-import csv
 import gzip
 import json
 import os
@@ -19,12 +18,9 @@ from pathlib import Path
 
 import django
 from django.core.management import call_command
-from msgspec.structs import astuple
 
 from config.celery import app
 from eventstore.postgres import rows
-from retail_import.importing import survey
-from retail_import.retail import opening_stock
 
 from .workers import worker
 
@@ -37,7 +33,8 @@ def main(lines: int, processes: int = 1) -> None:
     with tempfile.TemporaryDirectory() as folder, worker(app, "config", processes):
         file = _part(lines, Path(folder))
         start = time.perf_counter()
-        call_command("import_orders", str(file), stdout=StringIO())
+        options = ["--opening-stock", "computed", "--dates", "M/D/Y"]
+        call_command("import_orders", str(file), *options, stdout=StringIO())
         seconds = time.perf_counter() - start
     orders = int(rows(CONFIRMED)[0][0])
     print(
@@ -46,8 +43,7 @@ def main(lines: int, processes: int = 1) -> None:
 
 
 def _part(lines: int, folder: Path) -> Path:
-    """The beginning of the file, with the opening stock that it needs in the same folder, without
-    the totals of the whole file."""
+    """The beginning of the file, without the totals of the whole file."""
     given = (
         Path(os.environ["ORDERS_DATA"], "online_retail") if os.environ.get("ORDERS_DATA") else SMALL
     )
@@ -57,7 +53,4 @@ def _part(lines: int, folder: Path) -> Path:
         part.open("wb") as file,
     ):
         file.writelines(islice(whole, lines + 1 if lines else None))
-    with (folder / "minimal_opening_stock.csv").open("w", newline="") as file:
-        needed = survey.of_file(part).stock.values()
-        csv.writer(file).writerows([opening_stock.HEADER, *(astuple(each) for each in needed)])
     return part

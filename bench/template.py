@@ -6,7 +6,6 @@ import django
 from django.core.management import call_command
 
 from eventstore.commands import bus
-from eventstore.delivery import worker
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
@@ -16,6 +15,8 @@ from . import basket
 
 def main() -> None:
     django.setup()
+    from eventstore.delivery import worker  # it needs the models
+
     call_command("migrate", verbosity=0)
     bus.dispatch_all(
         ListProduct(sku, f"Product {sku}", Money(basket.PRICES[sku], "USD", 2))

@@ -7,11 +7,15 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from access import admission, hashing
 from config import admin_login, problems
+
+# Addresses of the API that end with a slash.
+SLASHED = ("/api/auth/", "/api/commands/", "/api/queries/", "/api/webhooks/")
 
 HEADER = "Content-Security-Policy"
 # Only scripts from this server run, and no page is framed.
@@ -39,6 +43,29 @@ class ContentSecurityPolicyMiddleware(_Middleware):
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), geolocation=(), microphone=()"
         )
+        return response
+
+
+class OptionalSlashMiddleware(_Middleware):
+    """The slash at the end of an address of the API is optional: without it, a POST would be 404,
+    and a GET would cost a redirect."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.endswith("/") and request.path_info.startswith(SLASHED):
+            request.path_info += "/"
+            request.path += "/"
+        return self.get_response(request)
+
+
+class BodilessMiddleware(_Middleware):
+    """No headers about content where there is none: Django sets Content-Length for every response,
+    but a 204 has none and a 304 would need that of the 200 (RFC 9110, 8.6)."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code in (204, 304):
+            del response["Content-Length"]
+            del response["Content-Type"]
         return response
 
 
@@ -75,6 +102,19 @@ class BusyMiddleware(_Middleware):
                 request, 503, hashing.RETRY_SECONDS, "Too many login attempts at the same time."
             )
         return problems.busy(request)
+
+
+class UnstorableMiddleware(_Middleware):
+    """Nothing has a key with a character that PostgreSQL cannot store: 404 for a page of such a
+    key."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, DataError) and "NUL" in str(error):
+            return problems.not_found(request, error)
+        return None
 
 
 class _ForPeople(MiddlewareMixin):

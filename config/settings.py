@@ -54,6 +54,8 @@ INSTALLED_APPS = [
     # Before Django's admin, whose templates it extends.
     "eventstore",
     "eventstore.console",
+    "eventstore.messaging",
+    "eventstore.webhooks",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -62,6 +64,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -76,8 +79,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "eventstore.middleware.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.BodilessMiddleware",
+    "config.middleware.OptionalSlashMiddleware",
     "config.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -86,8 +92,49 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.RateLimitMiddleware",
     "config.middleware.BusyMiddleware",
+    "config.middleware.UnstorableMiddleware",
 ]
 
+# Pages of these origins may call the API from a browser, with a token; cookies are never sent.
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+CORS_ALLOW_HEADERS = (
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "min-position",
+    "prefer",
+    "traceparent",
+    "tracestate",
+    "x-correlation-id",
+    "x-min-version",
+    "x-request-id",
+    "x-reveal-reason",
+)
+CORS_EXPOSE_HEADERS = (
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Min-Position",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Restarted-After",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Answered-From",
+    "X-Correlation-ID",
+    "X-Min-Version",
+    "X-Projection-Lag",
+    "X-Projection-Position",
+    "X-Request-ID",
+)
+
+AUTHENTICATION_BACKENDS = ["access.accounts_backend.NormalizedNames"]
 PASSWORD_HASHERS = [
     "access.hashing.OneAtATime",
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
@@ -189,11 +236,19 @@ SPECTACULAR_SETTINGS = {
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    # Relative to the address of the document.
+    "SERVERS": [{"url": "/", "description": "The server of this document"}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": (),
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["config.api.examples.add"],
+    "POSTPROCESSING_HOOKS": [
+        "config.api.examples.add",
+        "config.api.docs.name_codes",
+        "config.api.webhooks_section.add",
+        "eventstore.api.openapi_components.share",
+        "config.api.docs.without_slashes",
+    ],
     "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
 }
 TOKEN_DAYS = env.int("TOKEN_DAYS", default=30, least=1, most=36500)
@@ -232,7 +287,7 @@ EVENTSTORE_LONGEST_WAIT = env.float("QUERY_LONGEST_WAIT", default=5.0)
 EVENTSTORE_MOST_WAITING = env.int("QUERY_MOST_WAITING", default=4, least=0)
 EVENTSTORE_MOST_WAITING_PER_USER = env.int("QUERY_MOST_WAITING_PER_USER", default=2, least=0)
 # Bytes of a page of a list, a history or an export. A larger page ends early, with a "next".
-EVENTSTORE_PAGE_BYTES = env.int("PAGE_BYTES", default=1 << 20, least=1)
+EVENTSTORE_PAGE_BYTES = env.int("PAGE_BYTES", default=1 << 18, least=1)
 # Bytes of states that a process caches, measured as serialized; in memory they take several times
 # as many.
 EVENTSTORE_REMEMBERED_BYTES = env.int("REMEMBERED_BYTES", default=16 << 20)
@@ -245,11 +300,25 @@ EVENTSTORE_EVENT_BUS = "eventstore.messaging.event_bus.InProcessBus"
 EVENTSTORE_SCHEMAS = BASE_DIR / "schemas"
 # The brokers that integration events are published to: those that the environment names.
 EVENTSTORE_BROKERS = brokers.from_environment(env)
+# The schema registry of another system, for what consumers read. Without it they use our own.
+EVENTSTORE_SCHEMA_REGISTRY = brokers.schema_registry(env)
 EVENTSTORE_EVENT_SOURCE = env.str("EVENT_SOURCE", default="/orders")
 EVENTSTORE_SCHEMA_ADDRESS = env.str("SCHEMA_ADDRESS", default="")
+# Where partners reach our schema registry, such as https://shop.example/api/registry.
+EVENTSTORE_REGISTRY_ADDRESS = env.address("REGISTRY_ADDRESS", ("http", "https"), default="")
 EVENTSTORE_CLOUDEVENTS_MODE = env.choice(
     "CLOUDEVENTS_MODE", ("binary", "structured"), default="binary"
 )
+# Change data capture: the replication slot that Debezium reads from, and Kafka Connect's address.
+EVENTSTORE_CDC_SLOT = env.form(
+    "CDC_SLOT",
+    ("[a-z0-9_]{1,63}", "lower-case letters, digits and underscores"),
+    default="orders_outbox",
+)
+EVENTSTORE_CDC_CONNECT_URL = env.address("CDC_CONNECT_URL", ("http", "https"), default="")
+EVENTSTORE_PROBLEM_TYPES = "urn:problem-type:orders:"
+# Commands and queries may be served by different processes.
+EVENTSTORE_COMMAND_STATUS_URL = "/api/queries/commands/"
 # Seconds between two polls of a socket server: of the log, and of the tokens.
 EVENTSTORE_LIVE_POLL = env.float("LIVE_POLL_SECONDS", default=0.05, least=0.001)
 EVENTSTORE_LIVE_RECHECK = env.float("LIVE_RECHECK_SECONDS", default=5.0, least=0.01)
@@ -259,6 +328,37 @@ EVENTSTORE_LIVE_SOCKETS_PER_USER = env.int("LIVE_SOCKETS_PER_USER", default=20)
 # Off only for processes without a broker. Workers poll all the same.
 EVENTSTORE_FAST_PATH = env.bool("EVENTSTORE_FAST_PATH", default=True)
 EVENTSTORE_WAKE_WORKERS = env.bool("EVENTSTORE_WAKE_WORKERS", default=True)
+
+# Webhooks to the endpoints that customers register. Their secrets are derived from these keys; the
+# first is for new secrets. Without any, from SECRET_KEY and SECRET_KEY_FALLBACKS.
+EVENTSTORE_WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[])
+# Of one call, from the look-up of the name to the last byte.
+EVENTSTORE_WEBHOOK_TIMEOUT = env.float("WEBHOOK_TIMEOUT_SECONDS", default=15.0, least=0.1, most=60)
+# Calls in progress: of one worker process, and of one endpoint in all processes together.
+EVENTSTORE_WEBHOOK_CALLS = env.int("WEBHOOK_CALLS", default=16, least=1, most=256)
+EVENTSTORE_WEBHOOK_CALLS_PER_ENDPOINT = env.int("WEBHOOK_CALLS_PER_ENDPOINT", default=4, least=1)
+EVENTSTORE_WEBHOOK_BODY_BYTES = env.int("WEBHOOK_BODY_BYTES", default=256 << 10, least=1)
+EVENTSTORE_WEBHOOK_QUEUE_BYTES = env.int("WEBHOOK_QUEUE_BYTES", default=16 << 20, least=1)
+EVENTSTORE_WEBHOOK_RETRY = env.float("WEBHOOK_RETRY_HOURS", default=24.0, most=168)
+EVENTSTORE_WEBHOOK_PATIENCE = env.float("WEBHOOK_DISABLE_AFTER_DAYS", default=3.0, most=365)
+EVENTSTORE_WEBHOOK_RETENTION = env.float("WEBHOOK_KEPT_DAYS", default=14.0, most=3650)
+EVENTSTORE_WEBHOOK_OVERLAP = env.float("WEBHOOK_OVERLAP_HOURS", default=24.0, most=720)
+EVENTSTORE_WEBHOOK_ENDPOINTS_PER_OWNER = env.int("WEBHOOK_ENDPOINTS_PER_OWNER", default=10)
+# For development: endpoints without TLS, at other ports, or in networks that are not public.
+EVENTSTORE_WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", default=False)
+EVENTSTORE_WEBHOOK_PORTS = env.ports("WEBHOOK_PORTS", default=[443, 8443])
+EVENTSTORE_WEBHOOK_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS", default=[])
+EVENTSTORE_WEBHOOK_CA_FILE = env.file("WEBHOOK_CA_FILE", default="")
+
+# Mails to the owners of endpoints that were disabled. Without a server, none is sent.
+EMAIL_URL = env.address(
+    "EMAIL_URL",
+    ("smtp", "smtp+tls", "smtp+ssl", "consolemail", "filemail", "dummymail"),
+    default="consolemail://" if DEBUG else "dummymail://",
+)
+vars().update(env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="orders@localhost")
 
 # For measurements only: a server without fsync loses committed transactions.
 EVENTSTORE_ALLOW_UNSAFE_DATABASE = env.bool("ALLOW_UNSAFE_DATABASE", default=False)

@@ -11,6 +11,7 @@ urlpatterns = [
     path("api/auth/", include("access.auth")),
     *(path(f"api/{side}/", include(f"config.api.urls_{side}")) for side in settings.API_SIDES),
     path("api/webhooks/", include("config.api.urls_webhooks")),
+    path("api/registry/", include("config.api.urls_registry")),
     path("api/", include("config.api.docs")),
     path("admin/", include("config.admin_login")),
     path("admin/", admin.site.urls),

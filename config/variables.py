@@ -5,6 +5,8 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +56,32 @@ class Variables(environ.Env):
         expected = f"one or more of {', '.join(choices)}, separated by commas"
         return self._read(var, list(default), read, expected)
 
+    def origins(self, var: str, default: Sequence[str]) -> Any:
+        def read(text: str) -> list[str]:
+            return [_origin(part.strip()) for part in text.split(",") if part.strip()]
+
+        expected = "origins such as https://pages.example, separated by commas"
+        return self._read(var, list(default), read, expected)
+
+    def ports(self, var: str, default: Sequence[builtins.int]) -> Any:
+        def read(text: str) -> list[builtins.int]:
+            parts = [] if text == "*" else text.split(",")
+            return [int(_number(int(part), 1, 65535)) for part in parts]
+
+        expected = "port numbers, separated by commas, or * for any port"
+        return self._read(var, list(default), read, expected)
+
+    def networks(self, var: str, default: Sequence[str]) -> Any:
+        def read(text: str) -> list[str]:
+            return [str(ip_network(part.strip())) for part in text.split(",") if part.strip()]
+
+        expected = "networks such as 127.0.0.0/8, separated by commas"
+        return self._read(var, list(default), read, expected)
+
+    def file(self, var: str, default: str) -> Any:
+        """The path of a file that exists, or empty."""
+        return self._read(var, default, _existing, "the path of an existing file")
+
     def form(self, var: str, form: tuple[str, str], default: str) -> Any:
         pattern, expected = form
         return self._read(var, default, lambda text: _matching(pattern, text), expected)
@@ -97,8 +125,22 @@ def _between(kind: str, least: float, most: float) -> str:
     return f"a {kind} of at least {least}" + ("" if math.isinf(most) else f" and at most {most}")
 
 
+def _existing(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise ValueError
+    return path
+
+
 def _matching(pattern: str, text: str) -> str:
     if not re.fullmatch(pattern, text):
+        raise ValueError
+    return text
+
+
+def _origin(text: str) -> str:
+    """A scheme, a host and perhaps a port (RFC 6454), and nothing behind them."""
+    parts = urlsplit(_url(text, ("http", "https")))
+    if not parts.hostname or text != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
         raise ValueError
     return text
 

@@ -27,7 +27,9 @@ import shipping.integration_events
 import shipping.personal
 import shipping.policies
 import shipping.reconciliation
-from eventstore.subscriptions import Commands, Relay
+from access.webhook_receivers import account_called, receivers
+from eventstore.models import WebhookAttempt
+from eventstore.subscriptions import Commands, Relay, Webhooks
 from inventory import reservation, restocking
 from inventory.projections import STOCK_LEVELS
 from inventory.reservation import RESERVATION
@@ -47,6 +49,7 @@ from orders.returns import aggregate as returns
 from orders.returns.aggregate import RETURN
 from orders.returns.projections import RETURNS
 from orders.returns.saga import RETURNING
+from orders.webhook_owners import owners
 from payments.gateway import GATEWAY
 from payments.payment import limited
 from payments.projections import PAYMENTS
@@ -83,7 +86,13 @@ PUBLISHED = [
 ]
 
 # Personal data: masked in the console and in exports unless a reason is given.
-PERSONAL = [orders.personal.PERSONAL, payments.personal.PERSONAL, shipping.personal.PERSONAL]
+PERSONAL = [
+    orders.personal.PERSONAL,
+    payments.personal.PERSONAL,
+    shipping.personal.PERSONAL,
+    # What a receiver answers may hold anything.
+    {WebhookAttempt: ("response",)},
+]
 
 # Amounts that the provider cannot transfer are rejected before anything is written.
 LIMITS = payments.limits.OF.get(settings.PAYMENT_GATEWAY, payments.limits.OF["sandbox"])
@@ -164,6 +173,8 @@ SUBSCRIPTIONS = {
     **PUBLICATIONS,
     **RELAYS,
     **CONSUMERS,
+    # To the endpoints that customers register.
+    "webhooks": Webhooks(tuple(PUBLICATIONS.values()), owners, receivers, account_called),
 }
 
 # Statuses that manage.py sagas list accepts even if no stored saga has them.

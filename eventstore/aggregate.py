@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+from eventstore import results
 from eventstore.messages import Command, Event, State
 
 
@@ -50,13 +51,25 @@ class Aggregate(NamedTuple):
     def stream(self, command: Command) -> str:
         return stream_name(self.category, getattr(command, self.identity))
 
+    def decided(self, state: Any, command: Command) -> Sequence[Event]:
+        """What follows from the command. Raises what the decider raises, and InvalidResult."""
+        decide = self.decide[type(command)]
+        return results.events(decide, decide(state, command))
+
     def fold(self, events: Iterable[Event], state: Any = None) -> Any:
         if state is None and isinstance(events, Folding):
             return events.state_of(self)
         return reduce(self.apply, events, self.initial if state is None else state)
 
     def apply(self, state: Any, event: Event) -> Any:
-        return self.evolve[type(event)](state, event)
+        try:
+            evolve = self.evolve[type(event)]
+        except KeyError:
+            raise results.InvalidResult(
+                f"{type(event).__name__} is not an event of {self.category!r}: `evolve` of that"
+                " aggregate has no function for it. Add one, or do not return the event there."
+            ) from None
+        return results.state(evolve, evolve(state, event))
 
 
 class VersionedState(NamedTuple):
@@ -93,7 +106,7 @@ def decisions(aggregate: Aggregate) -> dict[type[Command], Decision]:
 
     def decide(states: Mapping[str, Any], command: Command) -> EventsByStream:
         stream = aggregate.stream(command)
-        return {stream: aggregate.decide[type(command)](states[stream], command)}
+        return {stream: aggregate.decided(states[stream], command)}
 
     return dict.fromkeys(aggregate.decide, Decision(streams, decide))
 

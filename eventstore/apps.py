@@ -1,11 +1,14 @@
+import logging
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.management import CommandError
-from django.db import connections
+from django.db import connections, router
 from django.db.backends.signals import connection_created
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate, pre_migrate
+
+logger = logging.getLogger(__name__)
 
 # One of the migrations before release 0.1.0, which squashed them.
 EARLIER = ("eventstore", "0002_append_and_fence")
@@ -25,9 +28,33 @@ class EventStoreConfig(AppConfig):
         connection_created.connect(name_statements_by_text)
         pre_migrate.connect(_refuse_earlier, sender=self)
         post_migrate.connect(lambda **_: cursors.ensure_cursors(), sender=self, weak=False)
+        post_migrate.connect(_register_schemas, sender=self)
+
+
+def _register_schemas(*, plan: Any = None, **_: Any) -> None:
+    """After migrate, and not after a flush: the registry has the published schemas from the first
+    start. Later versions are registered by the same way, or by manage.py schemas --register."""
+    if plan is None:
+        return
+    try:
+        from eventstore.schemas.registry import published
+    except ModuleNotFoundError:  # the extra "registry" is not installed
+        return
+    for each in published.register_all():
+        if each.problem:
+            logger.warning("%s is not registered: %s", each.subject, each.problem)
 
 
 def _refuse_earlier(*, using: str, **_: Any) -> None:
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        if router.allow_migrate_model(using, apps.get_model("eventstore", "Event")):
+            raise CommandError(
+                f"The tables of eventstore cannot be created in {using!r}, which is"
+                f" {connection.vendor}: they need PostgreSQL. If only the default database has"
+                " them, say so in a router (DATABASE_ROUTERS)."
+            )
+        return
     if EARLIER in MigrationRecorder(connections[using]).applied_migrations():
         raise CommandError(
             "This database was created before release 0.1.0, which squashed the migrations. It was"

@@ -1,8 +1,10 @@
 """Messages to JSON and back, with msgspec, and the limits of what the log can store and return
 unchanged."""
 
+import binascii
 import math
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -17,12 +19,16 @@ from . import settings
 
 # Far below the limits of Python and PostgreSQL, and well above any sensible nesting.
 MAX_DEPTH = 32
+# The same for JSON of other systems, which is only read. Deeper values would end in a
+# RecursionError wherever they are walked through or encoded.
+FOREIGN_DEPTH = 100
 
 # PostgreSQL's jsonb cannot store the character NUL. An escaped backslash before "u0000" is not NUL.
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 # The error of a `maker`; a `reader` raises Undecodable, which names the class, instead.
@@ -47,8 +53,7 @@ def encode(message: msgspec.Struct) -> msgspec.Raw:
         raise Unstorable(
             f"{name} has {len(raw)} bytes; the limit is {limit}, see EVENTSTORE_MAX_MESSAGE_BYTES."
         )
-    if _allows_unstorable(type(message)):
-        _check_values(message, name)
+    require_storable(message)
     return msgspec.Raw(raw)
 
 
@@ -64,6 +69,40 @@ def encode_value(value: Any, name: str) -> bytes:
     if b"\\" in raw and NUL.search(raw):
         raise Unstorable(f"{name} has a NUL character.")
     return raw
+
+
+def decode_foreign(raw: bytes) -> Any:
+    """JSON that another system has written. Raises Undecodable, also for more than FOREIGN_DEPTH
+    levels."""
+    try:
+        found = decode_json(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Undecodable(f"it is not JSON: {error!r}") from None
+    except RecursionError:
+        raise Undecodable(f"it is nested deeper than {FOREIGN_DEPTH} levels") from None
+    # Most values have fewer brackets than that.
+    if raw.count(b"[") + raw.count(b"{") > FOREIGN_DEPTH and _depth(found) > FOREIGN_DEPTH:
+        raise Undecodable(f"it is nested deeper than {FOREIGN_DEPTH} levels")
+    return found
+
+
+def data_of_event(event: Any) -> Any:
+    """The data of a CloudEvent in structured mode, which may be JSON in base64. Raises
+    Undecodable."""
+    match event:
+        case {"data": data}:
+            return data
+        case {"data_base64": str(encoded)}:
+            try:
+                return decode_foreign(b64decode(encoded, validate=True))
+            except binascii.Error as error:
+                raise Undecodable(f"its data_base64 is not base64: {error}") from None
+    raise Undecodable("it is a structured CloudEvent without data and data_base64")
+
+
+def members(data: str) -> frozenset[str]:
+    """The names in an object of JSON."""
+    return frozenset(_decode_members(data))
 
 
 Upcasters = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
@@ -85,6 +124,11 @@ def maker(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[str
                     f"The upcaster of {cls.__name__} from schema version {version} failed on stored"
                     f" data: {error!r}"
                 ) from error
+            if not isinstance(upcasted, dict):
+                raise Undecodable(
+                    f"The upcaster of {cls.__name__} from schema version {version} returned"
+                    f" {upcasted!r} instead of a dict."
+                )
             version += 1
         return msgspec.convert(upcasted, cls)
 
@@ -99,7 +143,10 @@ def reader(cls: type, schema_version: int, upcasters: Upcasters) -> Callable[[st
         try:
             return make(data)
         except Unfit as error:
-            raise Undecodable(f"Stored data does not fit {cls.__name__}: {error}") from None
+            raise Undecodable(
+                f"Stored data does not fit {cls.__name__}: {error}. If the class has changed, give"
+                " a new field a default, or add an upcaster."
+            ) from None
 
     return read
 
@@ -122,7 +169,23 @@ def decoder(cls: type) -> Callable[[str], Any]:
     return msgspec.json.Decoder(cls).decode
 
 
-def _check_values(message: msgspec.Struct, name: str) -> None:
+def _depth(value: Any) -> int:
+    """Of arrays and objects, without recursion."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [
+            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return depth
+
+
+def require_storable(message: msgspec.Struct) -> None:
+    """Raises Unstorable for numbers that JSON cannot represent, which would be read as null, and
+    for values that are nested too deep."""
+    if not _allows_unstorable(type(message)):
+        return
+    name = type(message).__name__
     # The values still to check, each with its level.
     waiting: list[tuple[Any, int]] = [(msgspec.to_builtins(message), 1)]
     while waiting:

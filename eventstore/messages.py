@@ -1,12 +1,13 @@
 """Messages: events (facts, past tense), commands (requests, imperative), and their envelope."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, TypedDict, dataclass_transform, get_args, get_origin
 from uuid import UUID
 
 import msgspec
+from msgspec import inspect
 from msgspec.structs import astuple
 from msgspec.structs import replace as replace  # the one way to change a frozen message or state
 
@@ -25,30 +26,40 @@ class Checked(msgspec.StructMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         message = super().__call__(*args, **kwargs)
-        values, (classes, rows, _) = astuple(message), _shape(cls)
+        values, (classes, rows, moments, _) = astuple(message), _shape(cls)
         # True for nearly all messages, and a fast check.
         is_exact = tuple(map(type, values)) == classes
         for index, of in rows:
             is_exact = is_exact and of.issuperset(map(type, values[index]))
         if not is_exact:
             _check_types(cls, values)
+        for index in moments:
+            _refuse_naive(cls, index, values[index])
         message.validate()
         return message
 
 
 class Shape(NamedTuple):
     """classes: for each field the class of its values; None where its type is more than a class.
-    rows: for each field that is a tuple of one class, its index and that class. fields: the
-    declared types, for the slow check."""
+    rows: for each field that is a tuple of one class, its index and that class. moments: the
+    indexes of fields with times. fields: the declared types, for the slow check."""
 
     classes: tuple[type | None, ...]
     rows: tuple[tuple[int, frozenset[type]], ...]
+    moments: tuple[int, ...]
     fields: Any
 
 
 @cache
 def _shape(cls: type) -> Shape:
     fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
+    for name, foreign in foreign_classes(cls):
+        raise InvalidMessage(
+            f"{cls.__name__}.{name} has values of the class {foreign.__name__}, which are not"
+            " checked when they are made. Derive the class from eventstore.messages.Value."
+        )
+    infos = inspect.multi_type_info(fields.values())
+    moments = [index for index, each in enumerate(infos) if _holds_times(each)]
     classes: list[type | None] = []
     rows: list[tuple[int, frozenset[type]]] = []
     for index, type_ in enumerate(fields.values()):
@@ -58,7 +69,8 @@ def _shape(cls: type) -> Shape:
             rows.append((index, frozenset((item,))))
         else:
             classes.append(type_ if isinstance(type_, type) else None)
-    return Shape(tuple(classes), tuple(rows), TypedDict(cls.__name__, fields, total=False))  # type: ignore[operator]
+    declared = TypedDict(cls.__name__, fields, total=False)  # type: ignore[misc]
+    return Shape(tuple(classes), tuple(rows), tuple(moments), declared)
 
 
 def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
@@ -77,6 +89,60 @@ def _check_types(cls: Checked, values: tuple[Any, ...]) -> None:
     if converted != given:
         names = ", ".join(name for name in given if converted[name] != given[name])
         raise InvalidMessage(f"{cls.__name__}: convert {names} to the declared type first.")
+
+
+def foreign_classes(cls: type) -> Iterator[tuple[str, type]]:
+    """Fields of a message, value or state, each with a class of its values that is not a Value: a
+    value of it may have any contents, which then cannot be read again."""
+    for field in msgspec.structs.fields(cls):
+        for part in _parts(inspect.type_info(field.type)):
+            match part:
+                case (
+                    inspect.StructType(cls=found)
+                    | inspect.DataclassType(cls=found)
+                    | inspect.NamedTupleType(cls=found)
+                    | inspect.CustomType(cls=found)
+                ):
+                    if not isinstance(found, Checked):
+                        yield field.name, found
+
+
+def _holds_times(info: inspect.Type) -> bool:
+    return any(isinstance(each, inspect.DateTimeType) for each in _parts(info))
+
+
+def _parts(info: inspect.Type) -> Iterator[inspect.Type]:
+    """A type and those within it, but not within a class."""
+    yield info
+    match info:
+        case inspect.UnionType(types=inner) | inspect.TupleType(item_types=inner):
+            parts = tuple(inner)
+        case inspect.DictType(key_type=key, value_type=value):
+            parts = (key, value)
+        case inspect.CollectionType(item_type=item):
+            parts = (item,)
+        case inspect.TypedDictType(fields=fields):
+            parts = tuple(each.type for each in fields)
+        case _:
+            parts = ()
+    for each in parts:
+        yield from _parts(each)
+
+
+def _refuse_naive(cls: Checked, index: int, value: Any) -> None:
+    """Raises InvalidMessage for a time without a zone: its reader would have to guess one."""
+    match value:
+        case datetime(tzinfo=None):
+            raise InvalidMessage(
+                f"{cls.__name__}.{cls.__struct_fields__[index]} is {value.isoformat()}, a time"
+                " without a time zone. Use django.utils.timezone.now(), or name the zone."
+            )
+        case tuple() | list() | set() | frozenset():
+            for each in value:
+                _refuse_naive(cls, index, each)
+        case dict():
+            for each in (*value, *value.values()):
+                _refuse_naive(cls, index, each)
 
 
 class Value(msgspec.Struct, frozen=True, gc=False, metaclass=Checked):

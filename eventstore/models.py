@@ -255,7 +255,7 @@ class SagaState(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["deadline_at"],
+                fields=["deadline_at", "id"],
                 name="eventstore_saga_deadline",
                 condition=models.Q(deadline_at__isnull=False),
             ),
@@ -431,8 +431,13 @@ class RebuildShare(models.Model):
 
 
 class RelayLease(models.Model):
-    """Which process publishes for a relay. token: of the batch that it publishes; settled: of the
-    last one that moved the cursor."""
+    """Which process publishes for a relay, and by which way. token: of the batch that it publishes;
+    settled: of the last one that moved the cursor.
+
+    way: relay, cdc, or on the way from one to the other (messaging/cdc/ways.py). pending,
+    pending_bytes: its rows of the integration outbox, and the bytes of their payloads. mark,
+    mark_lsn: the rows up to this number were committed before this place of the WAL.
+    """
 
     name = models.TextField(primary_key=True, db_collation="C")
     token = models.BigIntegerField()
@@ -441,12 +446,60 @@ class RelayLease(models.Model):
     until = models.DateTimeField()
     error = models.TextField(db_default="")
     failed_at = models.DateTimeField(null=True)
+    way = models.TextField(db_collation="C", db_default="relay")
+    pending = models.BigIntegerField(db_default=0)
+    pending_bytes = models.BigIntegerField(db_default=0)
+    mark = models.BigIntegerField(null=True)
+    mark_lsn = models.TextField(null=True, db_collation="C")
 
     class Meta:
         db_table = "eventstore_relay"
 
     def __str__(self) -> str:
         return self.name
+
+
+class IntegrationMessage(models.Model):
+    """An integration event for Debezium, which reads the row from the WAL. Deleted once the
+    replication slot has passed it.
+
+    number: the order in which the relay's rows are written. position: of the domain event.
+    route: the topic; behind a ~, the columns that give no header, as they are empty. The other
+    columns are the message: its key (aggregate_id), its value (payload) and its headers, byte for
+    byte those of the relay.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    id = models.UUIDField()
+    relay = models.TextField(db_collation="C")
+    position = models.BigIntegerField()
+    route = models.TextField(db_collation="C")
+    aggregate_type = models.TextField(db_collation="C")
+    aggregate_id = models.TextField(db_collation="C")
+    event_type = models.TextField(db_collation="C")
+    payload = models.BinaryField()
+    content_type = models.TextField(db_collation="C")
+    correlation_id = models.TextField(db_collation="C")
+    specversion = models.TextField(null=True, db_collation="C")
+    source = models.TextField(null=True, db_collation="C")
+    stream = models.TextField(null=True, db_collation="C")
+    time = models.TextField(null=True, db_collation="C")
+    dataschema = models.TextField(null=True, db_collation="C")
+    sequence = models.TextField(null=True, db_collation="C")
+    previoussequence = models.TextField(null=True, db_collation="C")
+    causation_id = models.TextField(null=True, db_collation="C")
+    traceparent = models.TextField(null=True, db_collation="C")
+    kind = models.TextField(null=True, db_collation="C")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_integration_outbox"
+        indexes = [
+            models.Index(fields=["relay", "number"], name="eventstore_integration_relay"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.id}"
 
 
 class ConsumerOffset(models.Model):
@@ -517,11 +570,199 @@ class EarlyMessage(models.Model):
         db_table = "eventstore_early_message"
         indexes = [
             models.Index(fields=["consumer", "stream"], name="eventstore_early_stream"),
-            models.Index(fields=["consumer", "until"], name="eventstore_early_until"),
+            # Without the consumer: with it, it also seems to serve for a look for some streams.
+            models.Index(fields=["until"], name="eventstore_early_until"),
         ]
 
     def __str__(self) -> str:
         return f"{self.consumer} {self.stream}: {self.sequence}"
+
+
+class WebhookEndpoint(models.Model):
+    """An address to which integration events are sent.
+
+    owner: the principal that registered it. is_for_all: it gets the events of every owner. types:
+    published types, or "*" for all. after: it gets no event up to this position of the log.
+    version: of what its owner may change. salt, key_id: the secret is derived from
+    both (webhooks/secrets.py); former_*: the secret that is valid beside it until former_until.
+    failures: failed attempts since the last success, the first of them at failing_since.
+    rest_until: nothing is sent before. served_at: when deliveries were last taken for it.
+    queued, queued_bytes: its deliveries that wait. told_at: when its owner got a mail that it was
+    disabled.
+    """
+
+    class Status(models.TextChoices):
+        ENABLED = "enabled"
+        DISABLED = "disabled"
+        DELETED = "deleted"
+
+    id = models.UUIDField(primary_key=True)
+    owner = models.TextField(db_collation="C")
+    is_for_all = models.BooleanField()
+    url = models.TextField()
+    types = models.JSONField()
+    description = models.TextField(db_default="")
+    after = models.BigIntegerField()
+    version = models.IntegerField(db_default=1)
+    status = models.TextField(choices=Status.choices, db_default=Status.ENABLED)
+    disabled_reason = models.TextField(db_default="")
+    disabled_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True)
+    salt = models.TextField()
+    key_id = models.TextField()
+    secret_version = models.IntegerField(db_default=1)
+    former_salt = models.TextField(db_default="")
+    former_key_id = models.TextField(db_default="")
+    former_until = models.DateTimeField(null=True)
+    failures = models.IntegerField(db_default=0)
+    failing_since = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+    last_error = models.TextField(db_default="")
+    rest_until = models.DateTimeField(db_default=Now())
+    served_at = models.DateTimeField(db_default=Now())
+    queued = models.IntegerField(db_default=0)
+    queued_bytes = models.BigIntegerField(db_default=0)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_webhook_endpoint"
+        indexes = [
+            models.Index(fields=["owner", "id"], name="eventstore_webhook_owner"),
+            models.Index(
+                fields=["id"],
+                name="eventstore_webhook_for_all",
+                condition=models.Q(is_for_all=True, status="enabled"),
+            ),
+            models.Index(
+                fields=["rest_until"],
+                name="eventstore_webhook_waiting",
+                condition=models.Q(status="enabled", queued__gt=0),
+            ),
+            models.Index(
+                fields=["disabled_at"],
+                name="eventstore_webhook_disabled",
+                condition=~models.Q(status="enabled"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.url}"
+
+
+class WebhookMessage(models.Model):
+    """An integration event as it is sent to endpoints: the same bytes to each, and at each
+    attempt. id: the webhook-id. key: its stream, the order key."""
+
+    id = models.UUIDField(primary_key=True)
+    type = models.TextField(db_collation="C")
+    key = models.TextField(db_collation="C")
+    position = models.BigIntegerField()
+    body = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "eventstore_webhook_message"
+        indexes = [models.Index(fields=["created_at"], name="eventstore_webhook_message_age")]
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.type}"
+
+
+class WebhookDelivery(models.Model):
+    """A message for one endpoint.
+
+    due_at: when it may be attempted; of a leased one, when its lease ends. attempts: begun so far;
+    also the token of the lease. resent_after: the attempts begun when it was last sent again by
+    hand. until: it is given up then. ended_at: when it was delivered or given up.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        LEASED = "leased"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, models.CASCADE, related_name="deliveries", db_index=False
+    )
+    message = models.ForeignKey(WebhookMessage, models.CASCADE, related_name="deliveries")
+    key = models.TextField(db_collation="C")
+    bytes = models.IntegerField()
+    status = models.TextField(choices=Status.choices, db_default=Status.WAITING)
+    attempts = models.IntegerField(db_default=0)
+    due_at = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField()
+    resent_after = models.IntegerField(db_default=0)
+    error = models.TextField(db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "eventstore_webhook_delivery"
+        verbose_name_plural = "webhook deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["endpoint", "message"], name="eventstore_webhook_delivered_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["endpoint", "id"], name="eventstore_webhook_of_endpoint"),
+            models.Index(fields=["status", "id"], name="eventstore_webhook_of_status"),
+            models.Index(
+                fields=["endpoint", "due_at"],
+                name="eventstore_webhook_due",
+                condition=models.Q(status__in=["waiting", "leased"]),
+            ),
+            models.Index(
+                fields=["endpoint", "key", "id"],
+                name="eventstore_webhook_order",
+                condition=models.Q(status__in=["waiting", "leased"]),
+            ),
+            models.Index(
+                fields=["until"],
+                name="eventstore_webhook_until",
+                condition=models.Q(status__in=["waiting", "leased"]),
+            ),
+            models.Index(
+                fields=["endpoint", "id"],
+                name="eventstore_webhook_failed",
+                condition=models.Q(status="failed"),
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="eventstore_webhook_ended",
+                condition=models.Q(status__in=["delivered", "failed"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.status}"
+
+
+class WebhookAttempt(models.Model):
+    """One request to an endpoint. status: of the HTTP response; null if there was none. response:
+    the beginning of its body."""
+
+    delivery = models.ForeignKey(
+        WebhookDelivery, models.CASCADE, related_name="tries", db_index=False
+    )
+    number = models.IntegerField()
+    at = models.DateTimeField()
+    seconds = models.FloatField()
+    status = models.IntegerField(null=True)
+    error = models.TextField(db_default="")
+    response = models.TextField(db_default="")
+
+    class Meta:
+        db_table = "eventstore_webhook_attempt"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["delivery", "number"], name="eventstore_webhook_attempt_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id}/{self.number}"
 
 
 class Heartbeat(models.Model):
@@ -563,6 +804,89 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscription or 'all'} at {self.at}"
+
+
+class RegisteredSchema(models.Model):
+    """A schema of the registry. One id is one text for ever: triggers refuse to change or delete a
+    row (sql/guards.sql). One without a version was deleted permanently, and its id stays unused.
+
+    type: AVRO or JSON. text: JSON. digest: SHA-256 of its canonical form and its references.
+    normalized: the same of its normal form. guid: made of the digest.
+    """
+
+    id = models.IntegerField(primary_key=True)
+    guid = models.UUIDField(db_index=True)
+    type = models.TextField(db_collation="C")
+    text = models.TextField()
+    digest = models.BinaryField(db_index=True)
+    normalized = models.BinaryField()
+    registered_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        db_table = "eventstore_schema"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(id__gt=0), name="eventstore_schema_id_is_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class SchemaReference(models.Model):
+    """A schema uses a name that a version of a subject defines. Never changed or deleted, as it
+    belongs to the schema."""
+
+    pk = models.CompositePrimaryKey("schema", "name")
+    schema = models.ForeignKey(RegisteredSchema, on_delete=models.PROTECT, related_name="+")
+    name = models.TextField(db_collation="C")
+    subject = models.TextField(db_collation="C")
+    version = models.IntegerField()
+
+    class Meta:
+        db_table = "eventstore_schema_reference"
+        indexes = [models.Index(fields=["subject", "version"], name="eventstore_schema_referenced")]
+
+    def __str__(self) -> str:
+        return f"{self.schema_id} uses {self.name}"
+
+
+class SubjectVersion(models.Model):
+    """A version of a subject of the registry. deleted: softly, so it can still be read."""
+
+    pk = models.CompositePrimaryKey("subject", "version")
+    subject = models.TextField(db_collation="C")
+    version = models.IntegerField()
+    schema = models.ForeignKey(RegisteredSchema, on_delete=models.PROTECT, related_name="+")
+    deleted = models.BooleanField(db_default=False)
+    registered_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        db_table = "eventstore_subject_version"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(version__gt=0), name="eventstore_version_is_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.version}"
+
+
+class SubjectSetting(models.Model):
+    """The compatibility level and the mode of a subject, or of all subjects if it has no name. NULL
+    stands for the setting of all, and in that for the default."""
+
+    subject = models.TextField(primary_key=True, db_collation="C")
+    compatibility = models.TextField(null=True)
+    mode = models.TextField(null=True)
+
+    class Meta:
+        db_table = "eventstore_subject_setting"
+
+    def __str__(self) -> str:
+        return self.subject or "all subjects"
 
 
 class ReadModel(models.Model):

@@ -17,8 +17,8 @@ EXPONENTS: Mapping[str, int | None] = {each.code: each.exponent for each in Curr
 # Currencies for prices.
 PAYABLE = tuple(sorted(code for code, exponent in EXPONENTS.items() if exponent is not None))
 
-# The maximum of the columns in read models.
-LARGEST = 2**63 - 1
+# Every client can read it exactly: JSON numbers are doubles in many languages (RFC 8259, 6).
+LARGEST = 2**53 - 1
 FINEST = 6
 
 
@@ -86,7 +86,7 @@ class Money(Value, frozen=True, metaclass=DefaultsExponent):
 
     def _check_amount(self) -> "Money":
         if abs(self.amount) > LARGEST:
-            raise InvalidMessage(f"Money: the amount {self.amount} does not fit into 64 bits.")
+            raise InvalidMessage(f"Money: the amount {self.amount} is beyond 2^53 - 1.")
         return self
 
     def _normalized(self) -> tuple[int, str]:

@@ -6,11 +6,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeVar
 
-from eventstore.aggregate import Aggregate, Decision
+from eventstore.aggregate import Aggregate, Decision, EventsByStream
 from eventstore.messages import INTERNAL, BrokerMessage, Command, Event, IntegrationEvent
-from eventstore.subscriptions import Subscription
+from eventstore.subscriptions import Projection, Saga, Subscription
 
-from . import aggregate, codec, settings
+from . import aggregate, codec, results, settings
 
 K = TypeVar("K", bound=Subscription)
 
@@ -31,7 +31,15 @@ def wiring() -> Any:
 
 @cache
 def subscriptions() -> Mapping[str, Subscription]:
-    return dict(wiring().SUBSCRIPTIONS)
+    """By name. Keys of projections and sagas are checked as they are made."""
+    return {
+        name: (
+            each._replace(key=results.checked_key(each.key))
+            if isinstance(each, Projection | Saga)
+            else each
+        )
+        for name, each in wiring().SUBSCRIPTIONS.items()
+    }
 
 
 def of_kind(kind: type[K]) -> dict[str, K]:
@@ -210,7 +218,10 @@ def _decoding_of(
     try:
         cls = own or types()[name]
     except KeyError:
-        raise UnknownType(f"No class in the wiring has the stored name {name!r}.") from None
+        raise UnknownType(
+            f"No class in the wiring has the stored name {name!r}. If it was renamed, list it in"
+            " RENAMED."
+        ) from None
     if schema_version > schema_version_of(name):
         raise UnknownType(
             f"{name!r} is stored with schema version {schema_version}, newer than this code."
@@ -224,8 +235,18 @@ def _decisions() -> Mapping[type[Command], Decision]:
     for each in wiring().AGGREGATES:
         found |= aggregate.decisions(each)
     for table in getattr(wiring(), "DECISIONS", ()):
-        found |= table
+        found |= {command: _checked(decision) for command, decision in table.items()}
     return found
+
+
+def _checked(decision: Decision) -> Decision:
+    """The decision, whose result is checked."""
+
+    def decide(states: Mapping[str, Any], command: Any) -> EventsByStream:
+        found = decision.decide(states, command)
+        return results.events_by_stream(decision.decide, found, states)
+
+    return decision._replace(decide=decide)
 
 
 def _tables() -> Iterator[Mapping[str, type[Event | Command]]]:

@@ -5,14 +5,27 @@ Their functions are pure: they return what follows from a message. The engine lo
 them for a whole batch, and writes effects and cursor in one commit.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from eventstore.messages import Announced, Command, Event, IntegrationEvent, Message, State
 
 Row = dict[str, Any]
 
+
+class Deleted:
+    """What a function of a projection returns in place of a row that ends."""
+
+    def __repr__(self) -> str:
+        return "DELETED"
+
+
+DELETED = Deleted()
+
+# How a publication's events are written to Kafka.
+JSON, AVRO = "json", "avro"
 # For `after`: the end of the log when the subscription's cursor is created, by `migrate` or by the
 # first worker with the new code.
 NOW = -1
@@ -23,14 +36,15 @@ class Projection(NamedTuple):
 
     model: a subclass of models.ReadModel. category: the category of the streams whose version a row
     has. key: event -> primary key of its row. evolve: event -> (row, event) -> row; a new row
-    starts with the model's defaults, None deletes the row. Values are JSON-native or datetimes.
+    starts with the model's defaults, DELETED ends the row. The row that a function gets is
+    read-only. Values are JSON-native or datetimes.
     It always begins at the beginning of the log, so that a rebuild gives the same rows.
     """
 
     model: type[Any]
     category: str
     key: Callable[[Any], str]
-    evolve: Mapping[type[Event], Callable[[Any, Any], Row | None]]
+    evolve: Mapping[type[Event], Callable[[Any, Any], Row | Deleted]]
 
     @property
     def handles(self) -> Sequence[type[Event]]:
@@ -71,6 +85,11 @@ class Saga(NamedTuple):
     @property
     def handles(self) -> Sequence[type[Event]]:
         return tuple(self.react)
+
+
+class Unprocessable(Exception):
+    """Raised for a message that no retry can handle, such as one that another system has sent with
+    impossible data: it is a dead letter at once, with this reason."""
 
 
 class NotYet(Exception):
@@ -123,11 +142,13 @@ class Publication(NamedTuple):
 
     publish: event -> (event, history) -> integration events. history: the domain events of its
     stream up to this one, so that a whole state can be published. after: where it begins, as in
-    Saga.
+    Saga. encoding: JSON, or AVRO for the Confluent wire format, whose schemas stand in the schema
+    registry; on Kafka alone, and in binary mode.
     """
 
     publish: Mapping[type[Event], Callable[[Any, Sequence[Event]], Sequence[IntegrationEvent]]]
     after: int = 0
+    encoding: str = JSON
 
     @property
     def handles(self) -> Sequence[type[Event]]:
@@ -147,6 +168,36 @@ class Relay(NamedTuple):
     @property
     def handles(self) -> Sequence[type[Event]]:
         return self.publication.handles
+
+
+class Receiver(NamedTuple):
+    """An account that webhooks are sent for. email: "" if it is not known. sees_all: whether it may
+    get the events of every owner."""
+
+    email: str
+    sees_all: bool
+
+
+class Webhooks(NamedTuple):
+    """Sends integration events to the endpoints that accounts have registered. At most one in a
+    wiring.
+
+    publications: an event class belongs to at most one of them. owners: envelopes of the event bus
+    -> id of the envelope -> the account that the event belongs to; an event of no account goes only
+    to endpoints for all events. receivers: ids of accounts -> those that may get webhooks now.
+    account_called: the name of an account -> its id; None if there is none. after: where it begins,
+    as of a Saga.
+    """
+
+    publications: Sequence[Publication]
+    owners: Callable[[Sequence[Any]], Mapping[UUID, str]]
+    receivers: Callable[[Collection[str]], Mapping[str, Receiver]]
+    account_called: Callable[[str], str | None]
+    after: int = NOW
+
+    @property
+    def handles(self) -> Sequence[type[Event]]:
+        return tuple({event: None for each in self.publications for event in each.publish})
 
 
 class Consumer(NamedTuple):
@@ -179,4 +230,4 @@ class Commands(NamedTuple):
         return ()
 
 
-Subscription = Projection | Saga | Effect | Publication | Relay | Consumer | Commands
+Subscription = Projection | Saga | Effect | Publication | Relay | Webhooks | Consumer | Commands

@@ -2,6 +2,7 @@
 the workers' part."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -16,12 +17,26 @@ from eventstore.messages import Command, Event
 from eventstore.messaging import relay
 from eventstore.postgres import execute
 from eventstore.subscriptions import Reaction, Saga
+from eventstore.webhooks import sender
 
-from . import registry
+from . import registry, results
 
-UNGUARD = "ALTER TABLE eventstore_event DISABLE TRIGGER {guard}"
-GUARD = "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER {guard}"
+# Rows of these are never changed or removed.
+GUARDED = ("eventstore_event", "eventstore_schema", "eventstore_schema_reference")
+UNGUARD = ";".join(f"ALTER TABLE {each} DISABLE TRIGGER {{guard}}" for each in GUARDED)
+GUARD = ";".join(f"ALTER TABLE {each} ENABLE ALWAYS TRIGGER {{guard}}" for each in GUARDED)
 APPEND_ONLY, NEVER_TRUNCATED = "eventstore_append_only", "eventstore_never_truncated"
+
+
+# Imported only where there is Avro.
+SCHEMA_CACHES = (
+    "eventstore.schemas.registry.published",
+    "eventstore.schemas.registry.sources",
+)
+
+
+class InTransaction(RuntimeError):
+    """A test in a transaction can deliver nothing: a worker sees only what is committed."""
 
 
 class Scenario:
@@ -46,7 +61,7 @@ class Scenario:
 
     def _decide(self) -> Sequence[Event]:
         assert self.command is not None, "call .when(command) first"
-        return self.aggregate.decide[type(self.command)](self.state, self.command)
+        return self.aggregate.decided(self.state, self.command)
 
 
 def given(aggregate: Aggregate, *history: Event) -> Scenario:
@@ -69,28 +84,41 @@ def react(saga: Saga, *events: Event) -> Reaction:
     """The saga's reaction to the last of the events."""
     reaction = Reaction(saga.initial)
     for event in events:
-        reaction = saga.react[type(event)](reaction.state, event)
+        function = saga.react[type(event)]
+        found = function(reaction.state, event)
+        reaction = results.reaction(function, found, saga)
     return reaction
 
 
 def drain() -> int:
-    """Deliver as a worker does, until nothing is due."""
+    """Deliver as a worker does, until nothing is due. Raises InTransaction."""
+    if transaction.get_connection().in_atomic_block:
+        raise InTransaction(
+            "drain() delivers what is committed, but this test runs in a transaction, as"
+            " django.test.TestCase does. Derive the test from eventstore.testing.JourneyTestCase;"
+            " with pytest, use @pytest.mark.django_db(transaction=True), and call"
+            " eventstore.testing.let_django_truncate() before."
+        )
     return worker.work(seconds=math.inf)
 
 
 def forget_everything() -> None:
     """Drop this process's caches: of a log that a test has emptied, and of the circuit breakers.
-    Stop its relays."""
+    Stop its relays and its sender of webhooks."""
     relay.this_process.stop()
+    sender.this_process.stop()
     relays.process.forget()
     repository.forget()
     calls.this_process.forget()
+    for name in SCHEMA_CACHES:
+        if module := sys.modules.get(name):
+            module.forget()
 
 
 def let_django_truncate() -> None:
-    """Disable the log's guard against TRUNCATE, with which Django empties tables between tests.
-    Only for a test database."""
-    execute(UNGUARD.format(guard=NEVER_TRUNCATED)).close()
+    """Disable the guards against TRUNCATE, with which Django empties tables between tests. Only for
+    a test database."""
+    _execute_each(UNGUARD.format(guard=NEVER_TRUNCATED))
 
 
 @contextmanager
@@ -98,9 +126,14 @@ def unguarded() -> Iterator[None]:
     """For a test that changes or deletes events, as an attacker or a broken disk would. Only for a
     test database."""
     with transaction.atomic():
-        execute(UNGUARD.format(guard=APPEND_ONLY)).close()
+        _execute_each(UNGUARD.format(guard=APPEND_ONLY))
         yield
-        execute(GUARD.format(guard=APPEND_ONLY)).close()
+        _execute_each(GUARD.format(guard=APPEND_ONLY))
+
+
+def _execute_each(statements: str) -> None:
+    for statement in statements.split(";"):
+        execute(statement).close()
 
 
 class JourneyTestCase(TransactionTestCase):

@@ -32,6 +32,15 @@ class ListProduct(Command, frozen=True):
     price: Money
 
 
+class ImportProduct(Command, frozen=True):
+    """Offer a product as a shop's history has it, unless the catalogue knows it: today's names and
+    prices stay, and a delisted product stays delisted."""
+
+    sku: str
+    name: str
+    price: Money
+
+
 class RepriceProduct(Command, frozen=True):
     sku: str
     price: Money
@@ -180,6 +189,7 @@ class WithdrawLoyaltyPoints(Command, frozen=True):
 
 COMMANDS = {
     "orders.list_product": ListProduct,
+    "orders.import_product": ImportProduct,
     "orders.reprice_product": RepriceProduct,
     "orders.delist_product": DelistProduct,
     "orders.place_order": PlaceOrder,

@@ -123,7 +123,7 @@ class ReturnForgone(Event, frozen=True):
 
 class ReturnRequested(Event, frozen=True):
     """refund: what is refunded if all goods arrive. reference: the return's id in its source
-    system."""
+    system. settled: the money was given back there."""
 
     return_id: str
     order_id: str
@@ -134,6 +134,7 @@ class ReturnRequested(Event, frozen=True):
     reason: str
     requested_at: datetime
     reference: str = ""
+    settled: bool = False
 
 
 class GoodsReturned(Event, frozen=True):

@@ -1,6 +1,7 @@
 """Read models, written by projections alone and rebuilt from events."""
 
 from django.db import models
+from django.db.models.functions import Collate, Reverse
 
 from eventstore.models import ReadModel
 
@@ -34,6 +35,7 @@ class OrderDetails(ReadModel):
 
     class Meta:
         db_table = "orders_order_details"
+        verbose_name = "order"
         verbose_name_plural = "order details"
         indexes = [
             models.Index(
@@ -43,6 +45,8 @@ class OrderDetails(ReadModel):
                 fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"
             ),
             models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
+            models.Index(fields=["reference", "placed_at", "order_id"], name="orders_by_reference"),
+            models.Index(Collate(Reverse("order_id"), "C"), name="orders_by_end_of_id"),
         ]
 
     def __str__(self) -> str:
@@ -72,9 +76,14 @@ class ReturnView(ReadModel):
         db_table = "orders_return"
         verbose_name = "return"
         indexes = [
-            models.Index(fields=["order_id", "return_id"], name="returns_of_order"),
-            models.Index(fields=["customer_id", "return_id"], name="returns_of_customer"),
+            models.Index(fields=["order_id", "requested_at", "return_id"], name="returns_of_order"),
+            models.Index(
+                fields=["customer_id", "requested_at", "return_id"], name="returns_of_customer"
+            ),
+            models.Index(fields=["requested_at", "return_id"], name="returns_by_time"),
             models.Index(fields=["status", "return_id"], name="returns_by_status"),
+            models.Index(fields=["reference", "return_id"], name="returns_by_reference"),
+            models.Index(Collate(Reverse("return_id"), "C"), name="returns_by_end_of_id"),
         ]
 
     def __str__(self) -> str:

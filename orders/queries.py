@@ -35,7 +35,7 @@ def list_customer_returns(customer_id: str) -> QuerySet[ReturnView]:
 
 
 def list_order_returns(order_id: str) -> QuerySet[ReturnView]:
-    return ReturnView.objects.filter(order_id=order_id).order_by("return_id")
+    return ReturnView.objects.filter(order_id=order_id).order_by("requested_at", "return_id")
 
 
 def list_bookings() -> QuerySet[BookingView]:

@@ -1,8 +1,9 @@
 """Payments in the admin, read-only."""
 
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
-from eventstore.console import read_models
+from eventstore.console import formatting, read_models
 from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
 from eventstore.console.read_only import ChoiceFilter
 
@@ -28,9 +29,9 @@ class StatusFilter(ChoiceFilter):
 
 @admin.register(PaymentView)
 class PaymentAdmin(ReadModelAdmin):
-    list_display = ("order_id", "status", "asked", "given_back", "method", "reason")
+    list_display = ("number", "status", "asked", "given_back", "method", "reason")
     list_filter = (StatusFilter,)
-    ordering = ("-order_id",)
+    ordering = ("-created_at", "-order_id")
     search_help_text = "The whole id of an order."
     fields = (
         "order_id",
@@ -42,6 +43,10 @@ class PaymentAdmin(ReadModelAdmin):
         "reason",
         *WHERE_IT_STANDS,
     )
+
+    @admin.display(description="order")
+    def number(self, payment: PaymentView) -> SafeString:
+        return formatting.short(payment.order_id)
 
     @admin.display(description="amount")
     def asked(self, payment: PaymentView) -> str:

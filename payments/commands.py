@@ -24,12 +24,16 @@ class RefundPayment(Command, frozen=True):
 
 class RefundPart(Command, frozen=True):
     """Refund a part. refund_id: what the part is for, such as a return; a repeat refunds nothing
-    more."""
+    more.
+
+    settled: the money was given back where the order was paid, outside this platform.
+    """
 
     order_id: str
     refund_id: str
     amount: Money
     reason: str
+    settled: bool = False
 
     def validate(self) -> None:
         if self.amount.amount < 1:
@@ -104,6 +108,10 @@ class RecordDispute(Command, frozen=True):
                 f"RecordDispute: outcome {self.outcome!r}; it must be empty, won or lost."
             )
 
+
+# The method of orders that were paid outside this platform, such as a shop's history. The gateway
+# is never called for them.
+ELSEWHERE = "elsewhere"
 
 # By the beginning of the method's name after tok_. A card decides while the customer waits.
 AT_ONCE = timedelta(minutes=15)

@@ -7,7 +7,10 @@ from eventstore.models import ReadModel, SandboxCall
 
 
 class PaymentView(ReadModel):
-    """The payment of an order. amount, refunded: in units of 10 ** -exponent of the currency."""
+    """The payment of an order. amount, refunded: in units of 10 ** -exponent of the currency.
+
+    created_at: when its first event was recorded.
+    """
 
     order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
@@ -18,11 +21,17 @@ class PaymentView(ReadModel):
     method = models.TextField(default="")
     reference = models.TextField(default="")
     reason = models.TextField(default="")
+    created_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "payments_payment"
         verbose_name = "payment"
-        indexes = [models.Index(fields=["status", "order_id"], name="payments_payment_status")]
+        indexes = [
+            models.Index(fields=["created_at", "order_id"], name="payments_by_time"),
+            models.Index(
+                fields=["status", "created_at", "order_id"], name="payments_by_status_and_time"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"

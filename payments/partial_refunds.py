@@ -4,7 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from eventstore.messages import Event, State
 from eventstore.money import Money
-from payments.events import PartRefundLapsed, PartRefundRequested, PaymentCompleted
+from payments.commands import ELSEWHERE
+from payments.events import (
+    PartRefunded,
+    PartRefundLapsed,
+    PartRefundRequested,
+    PaymentCompleted,
+)
 
 
 class Part(State, frozen=True):
@@ -29,12 +35,16 @@ def is_within(part: Money, left: int, paid: Money) -> bool:
 
 def fall_due(parts: Iterable[Part], paid: PaymentCompleted) -> Sequence[Event]:
     """The charge completed: request the promised parts, in order, as far as the payment covers
-    them. The others lapse."""
+    them. The others lapse. Those of a payment made elsewhere were given back there."""
     events: list[Event] = []
     order_id, left = paid.order_id, paid.amount.amount
     for part in _promised(parts):
         if is_within(part.amount, left, paid.amount):
-            events.append(PartRefundRequested(order_id, part.refund_id, part.amount, part.reason))
+            events.append(
+                PartRefunded(order_id, part.refund_id, part.amount, ELSEWHERE)
+                if paid.reference == ELSEWHERE
+                else PartRefundRequested(order_id, part.refund_id, part.amount, part.reason)
+            )
             left -= part.amount.amount
         else:
             events.append(

@@ -10,6 +10,7 @@ from payments import partial_refunds
 from payments.partial_refunds import Part
 
 from .commands import (
+    ELSEWHERE,
     CompletePartRefund,
     CompletePayment,
     CompleteRefund,
@@ -69,7 +70,7 @@ class Payment(State, frozen=True):
     to be refunded, also while its charge is under way.
 
     outside: amounts refunded at the gateway or withheld by a dispute, by the gateway's id. closed:
-    the ids of closed disputes.
+    the ids of closed disputes. elsewhere: paid outside this platform, so no call is ever made.
     """
 
     status: str = "new"
@@ -79,20 +80,23 @@ class Payment(State, frozen=True):
     parts: tuple[Part, ...] = ()
     outside: dict[str, int] = {}
     closed: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 def process(payment: Payment, command: ProcessPayment) -> list[Event]:
-    # A payment of 0 has no method: it is completed without a request.
-    method = command.method if command.amount.amount else ""
+    # A payment of 0, or one made elsewhere, is completed without a request: it has no method.
+    is_settled = command.amount.amount == 0 or command.method == ELSEWHERE
+    method = "" if is_settled else command.method
     if payment.amount is not None and (payment.amount, payment.method) != (command.amount, method):
         raise PaymentIsAnother(
             f"The payment of order {command.order_id} is {payment.amount}, not {command.amount}."
         )
     if payment.status != "new":
         return []
-    if command.amount.amount == 0:
-        free = PaymentCompleted(command.order_id, command.amount, reference="nothing-to-pay")
-        return [free, *partial_refunds.fall_due(payment.parts, free)]
+    if is_settled:
+        reference = ELSEWHERE if command.amount.amount else "nothing-to-pay"
+        settled = PaymentCompleted(command.order_id, command.amount, reference)
+        return [settled, *partial_refunds.fall_due(payment.parts, settled)]
     return [PaymentRequested(command.order_id, command.amount, command.method)]
 
 
@@ -127,6 +131,8 @@ def refund(payment: Payment, command: RefundPayment) -> list[Event]:
     )
     if left.amount == 0:
         return [PaymentRefunded(command.order_id, left, reference="nothing-to-refund")]
+    if payment.elsewhere:
+        return [PaymentRefunded(command.order_id, left, reference=ELSEWHERE)]
     return [RefundRequested(command.order_id, left, command.reason), *lapsed]
 
 
@@ -149,6 +155,12 @@ def refund_part(payment: Payment, command: RefundPart) -> list[Event]:
             f"{command.amount} is more than what is left of {payment.amount} of order"
             f" {command.order_id}."
         )
+    if payment.elsewhere:
+        if not command.settled:
+            raise NotRefundable(
+                f"Order {command.order_id} was paid elsewhere; give the money back there."
+            )
+        return [PartRefunded(command.order_id, command.refund_id, command.amount, ELSEWHERE)]
     event = PartRefundRequested if payment.status == "completed" else PartRefundPromised
     return [event(command.order_id, command.refund_id, command.amount, command.reason)]
 
@@ -186,7 +198,7 @@ def limited(refundable: Callable[[Money], str] | None) -> Aggregate:
 
     def refund_part_if_possible(payment: Payment, command: RefundPart) -> list[Event]:
         events = refund_part(payment, command)
-        if events and (why := refundable(command.amount)):
+        if events and not command.settled and (why := refundable(command.amount)):
             raise NotRefundable(why)
         return events
 
@@ -251,7 +263,12 @@ def requested(payment: Payment, event: PaymentRequested) -> Payment:
 
 
 def completed(payment: Payment, event: PaymentCompleted | LatePaymentCompleted) -> Payment:
-    return replace(payment, status="completed", amount=event.amount)
+    return replace(
+        payment,
+        status="completed",
+        amount=event.amount,
+        elsewhere=event.reference == ELSEWHERE,
+    )
 
 
 def went_outside(payment: Payment, event: PaymentRefundedOutside | PaymentDisputed) -> Payment:
@@ -273,6 +290,13 @@ def part_noted(payment: Payment, event: PartRefundPromised | PartRefundRequested
 
 def part_ended(payment: Payment, event: PartRefunded | PartRefundLapsed) -> Payment:
     status = "refunded" if isinstance(event, PartRefunded) else "lapsed"
+    if isinstance(event, PartRefunded) and all(
+        part.refund_id != event.refund_id for part in payment.parts
+    ):
+        # Given back elsewhere: recorded without a request.
+        return replace(
+            payment, parts=(*payment.parts, Part(event.refund_id, event.amount, "", status))
+        )
     ended = (
         replace(part, status=status) if part.refund_id == event.refund_id else part
         for part in payment.parts

@@ -14,8 +14,11 @@ class Address(Value, frozen=True):
 
 
 class CreateShipment(Command, frozen=True):
+    """elsewhere: the parcel was sent outside this platform; the carrier is not called for it."""
+
     order_id: str
     address: Address
+    elsewhere: bool = False
 
 
 class CancelShipment(Command, frozen=True):

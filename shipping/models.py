@@ -7,18 +7,24 @@ from eventstore.models import ReadModel, SandboxCall
 
 
 class ShipmentView(ReadModel):
-    """The parcel of an order."""
+    """The parcel of an order. created_at: when its first event was recorded."""
 
     order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
     tracking = models.TextField(default="")
     reason = models.TextField(default="")
     address = models.JSONField(default=dict)
+    created_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "shipping_shipment"
         verbose_name = "shipment"
-        indexes = [models.Index(fields=["status", "order_id"], name="shipping_shipment_status")]
+        indexes = [
+            models.Index(fields=["created_at", "order_id"], name="shipments_by_time"),
+            models.Index(
+                fields=["status", "created_at", "order_id"], name="shipments_by_status_and_time"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.order_id}: {self.status}"

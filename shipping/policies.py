@@ -19,6 +19,9 @@ from .events import (
     ShipmentShipped,
 )
 
+# The payment method of orders that were paid and sent outside this platform.
+ELSEWHERE = "elsewhere"
+
 
 class Line(Value, frozen=True):
     sku: str
@@ -27,6 +30,7 @@ class Line(Value, frozen=True):
 class OrderPlaced(Announced, frozen=True):
     order_id: str
     address: Address
+    payment_method: str
 
 
 class InventoryReserved(Announced, frozen=True):
@@ -49,21 +53,24 @@ class Shipping(Attentive, frozen=True):
     """status: new, noted (placed, nothing to ship yet), asked; cancelled while the parcel is
     recalled, void when the carrier has no parcel, or no longer.
 
-    address: of the order.
+    address: of the order. elsewhere: paid and sent outside this platform.
     """
 
     address: Address = Address()
+    elsewhere: bool = False
 
 
 def order_placed(shipping: Shipping, event: OrderPlaced) -> Reaction:
-    return Reaction(Shipping(status="noted", address=event.address))
+    elsewhere = event.payment_method == ELSEWHERE
+    return Reaction(Shipping(status="noted", address=event.address, elsewhere=elsewhere))
 
 
 def inventory_reserved(shipping: Shipping, event: InventoryReserved) -> Reaction:
     if shipping.status != "noted" or not event.lines:
         return Reaction(shipping)
     return Reaction(
-        replace(shipping, status="asked"), [CreateShipment(event.order_id, shipping.address)]
+        replace(shipping, status="asked"),
+        [CreateShipment(event.order_id, shipping.address, shipping.elsewhere)],
     )
 
 

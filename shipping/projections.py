@@ -25,7 +25,7 @@ def shipment_requested(row: Row, event: ShipmentRequested) -> Row:
 def shipment_created(row: Row, event: ShipmentCreated) -> Row:
     """The parcel may be cancelled already, or have left."""
     return row | {
-        "status": "CREATED" if row["status"] == "REQUESTED" else row["status"],
+        "status": "CREATED" if row["status"] in ("NEW", "REQUESTED") else row["status"],
         "tracking": event.tracking,
     }
 

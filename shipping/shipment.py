@@ -83,6 +83,8 @@ def create(shipment: Shipment, command: CreateShipment) -> list[Event]:
         raise ShipmentAlreadyShipped(command.order_id)
     if shipment.status != "new":
         return []
+    if command.elsewhere:
+        return [ShipmentCreated(command.order_id, tracking="")]
     return [ShipmentRequested(command.order_id, command.address)]
 
 
@@ -108,6 +110,8 @@ def cancel(shipment: Shipment, command: CancelShipment) -> list[Event]:
         raise ShipmentAlreadyShipped(command.order_id)
     if shipment.status in ("refused", "cancelled", "returned") or shipment.cancelling:
         return []
+    if not shipment.asked:
+        return [ShipmentCancelled(command.order_id)]  # sent elsewhere: the carrier has no parcel
     return [ShipmentCancellationRequested(command.order_id, command.reason)]
 
 
@@ -165,7 +169,7 @@ def created(shipment: Shipment, event: ShipmentCreated) -> Shipment:
     return replace(
         shipment,
         booked=True,
-        status="created" if shipment.status == "requested" else shipment.status,
+        status="created" if shipment.status in ("new", "requested") else shipment.status,
     )
 
 

@@ -29,14 +29,24 @@ class MessageDoc(NamedTuple):
 @cache
 def document() -> Described:
     structured = settings.cloudevents_mode() == "structured"
-    return made(settings.brokers(), structured=structured)
+    return made(asyncapi_brokers.described(settings.brokers()), structured=structured)
 
 
 def made(brokers: Mapping[str, Mapping[str, Any]], *, structured: bool = False) -> Described:
     """brokers: as in the settings. Those that they do not name have no channel."""
     streamed, published, components = _messages()
     followed = {address.follow.__name__: _followed(address, streamed) for address in ADDRESSES}
-    messages = {each.name: _message(each, components) for each in (*streamed, *published)}
+    messages = {
+        each.name: {
+            "name": each.name,
+            # "Order placed" for orders.order_placed
+            "title": each.name.rpartition(".")[2].replace("_", " ").capitalize(),
+            **({"description": each.about} if each.about else {}),
+            "payload": each.payload,
+            "examples": [{"name": each.name, "payload": examples.of(each.payload, components)}],
+        }
+        for each in (*streamed, *published)
+    }
     integration = {each.name: messages[each.name] for each in published}
     contexts = list(dict.fromkeys(map(asyncapi_brokers.context_of, integration)))
     return {
@@ -111,7 +121,7 @@ def _followed(address: Address, messages: Sequence[MessageDoc]) -> Described:
         "query": {"type": "object", "properties": query},
         "bindingVersion": "0.1.0",
     }
-    return _channel(messages, address.path, address.follow.__doc__) | {
+    return _channel(messages, address.path, (address.follow.__doc__ or "").partition("\n\n")[0]) | {
         "servers": [{"$ref": f"#/servers/{name}"} for name in SERVERS],
         **({"parameters": parameters} if parameters else {}),
         "bindings": {"ws": request},
@@ -127,18 +137,6 @@ def _channel(
 
 def _send(channel: str) -> Described:
     return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}}
-
-
-def _message(message: MessageDoc, components: Described) -> Described:
-    example = {"name": message.name, "payload": examples.of(message.payload, components)}
-    return {
-        "name": message.name,
-        # "Order placed" for orders.order_placed
-        "title": message.name.rpartition(".")[2].replace("_", " ").capitalize(),
-        **({"description": message.about} if message.about else {}),
-        "payload": message.payload,
-        "examples": [example],
-    }
 
 
 ABOUT = (

@@ -2,28 +2,31 @@
 the headers of CloudEvents."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 Described = dict[str, Any]
 Options = Mapping[str, Any]
 
-KAFKA, AMQP = "kafka", "amqp"
-KAFKA_BINDING, AMQP_BINDING = "0.5.0", "0.3.0"
 STRUCTURED_JSON = "application/cloudevents+json"
 SASL = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
 
 
+def described(brokers: Mapping[str, Options]) -> dict[str, Options]:
+    """Those of Kafka and RabbitMQ. AWS has addresses of its own for each account."""
+    return {
+        name: options
+        for name, options in brokers.items()
+        if str(options["TRANSPORT"]).endswith((".Kafka", ".RabbitMQ"))
+    }
+
+
 def servers(brokers: Mapping[str, Options]) -> dict[str, Described]:
     """Name -> server. Passwords are not part of it."""
-    found: dict[str, Described] = {}
-    for name, options in brokers.items():
-        made = _kafka_servers(options) if _is_kafka(options) else [_rabbitmq_server(options)]
-        found |= {
-            name if number == 1 else f"{name}_{number}": server
-            for number, server in enumerate(made, start=1)
-        }
-    return found
+    return {
+        name: server for each in _brokers(brokers) for name, server in _named_servers(each).items()
+    }
 
 
 def security_schemes(brokers: Mapping[str, Options]) -> dict[str, Described]:
@@ -42,53 +45,42 @@ def channels(
     """messages: published type -> its message. On Kafka one channel for each topic, on RabbitMQ one
     for the routing keys of each context."""
     found: dict[str, Described] = {}
-    for broker, options in brokers.items():
-        describe = _topic if _is_kafka(options) else _routing_keys
-        at = [{"$ref": f"#/servers/{name}"} for name in servers({broker: options})]
+    for broker in _brokers(brokers):
+        at = [{"$ref": f"#/servers/{name}"} for name in _named_servers(broker)]
         for context in dict.fromkeys(map(context_of, messages)):
             ours = {name: each for name, each in messages.items() if context_of(name) == context}
-            channel = describe(context, options, list(ours))
-            channel["servers"] = at
-            prefix = KAFKA if _is_kafka(options) else AMQP
-            channel["messages"] = {
-                name: _message(name, each, prefix, structured=structured)
-                for name, each in ours.items()
+            described = {
+                name: _message(name, each, broker, structured) for name, each in ours.items()
             }
-            found[f"{broker}_{context}"] = channel
+            channel = broker.channel(context, list(ours))
+            found[f"{broker.name}_{context}"] = channel | {"servers": at, "messages": described}
     return found
 
 
 def operations(brokers: Mapping[str, Options], contexts: Sequence[str]) -> dict[str, Described]:
-    found: dict[str, Described] = {}
-    for broker, options in brokers.items():
-        for context in contexts:
-            if _is_kafka(options):
-                client = {"type": "string", "enum": [f"{context}.published@{broker}"]}
-                binding: Described = {KAFKA: {"clientId": client, "bindingVersion": KAFKA_BINDING}}
-            else:
-                delivery: Described = {"deliveryMode": 2, "mandatory": True, "timestamp": True}
-                binding = {AMQP: delivery | {"bindingVersion": AMQP_BINDING}}
-            found[f"publish_{broker}_{context}"] = {
-                "action": "send",
-                "channel": {"$ref": f"#/channels/{broker}_{context}"},
-                "bindings": binding,
-            }
-    return found
+    return {
+        f"publish_{broker.name}_{context}": {
+            "action": "send",
+            "channel": {"$ref": f"#/channels/{broker.name}_{context}"},
+            "bindings": broker.bindings(broker.of_operation(context)),
+        }
+        for broker in _brokers(brokers)
+        for context in contexts
+    }
 
 
 def schemas(brokers: Mapping[str, Options]) -> dict[str, Described]:
     """The headers of each protocol."""
     found = {}
-    for options in brokers.values():
-        prefix, name = ("ce_", KAFKA) if _is_kafka(options) else ("ce-", AMQP)
-        found[_headers_name(name, structured=False)] = _headers(
-            {f"{prefix}{attribute}": about for attribute, about in ATTRIBUTES.items()} | PLAIN,
-            required=[f"{prefix}{attribute}" for attribute in REQUIRED] + list(PLAIN),
-            with_content_type=name == KAFKA,
+    for broker in _brokers(brokers):
+        # RabbitMQ has a property for the content type; Kafka has a header.
+        plain = PLAIN | ({"content-type": "Of the value."} if isinstance(broker, Kafka) else {})
+        attributes = {f"{broker.prefix}{each}": about for each, about in ATTRIBUTES.items()}
+        required = [f"{broker.prefix}{each}" for each in REQUIRED]
+        found[broker.headers_name(structured=False)] = _headers(
+            attributes | plain, required=[*required, *plain]
         )
-        found[_headers_name(name, structured=True)] = _headers(
-            PLAIN, required=list(PLAIN), with_content_type=name == KAFKA
-        )
+        found[broker.headers_name(structured=True)] = _headers(plain, required=list(plain))
     return found
 
 
@@ -96,72 +88,114 @@ def context_of(type_: str) -> str:
     return type_.partition(".")[0]
 
 
-def _is_kafka(options: Options) -> bool:
-    return str(options["TRANSPORT"]).endswith(".Kafka")
+@dataclass(frozen=True)
+class Broker:
+    """A broker of the settings. protocol: the name of its bindings. prefix: of the headers with the
+    attributes of CloudEvents."""
+
+    name: str
+    options: Options
+    protocol: ClassVar[str]
+    version: ClassVar[str]
+    prefix: ClassVar[str]
+
+    def bindings(self, fields: Described) -> Described:
+        return {self.protocol: fields | {"bindingVersion": self.version}}
+
+    def headers_name(self, *, structured: bool) -> str:
+        return f"{self.protocol.capitalize()}{'Structured' if structured else 'Binary'}Headers"
 
 
-def _kafka_servers(options: Options) -> Iterator[Described]:
-    client = options["client"]
-    protocol = client.get("security.protocol", "PLAINTEXT")
-    for host in str(client["bootstrap.servers"]).split(","):
-        server: Described = {
-            "host": host.strip(),
-            "protocol": "kafka-secure" if protocol.endswith("SSL") else "kafka",
-            "description": "Apache Kafka. Keys are ids of aggregates; values are JSON.",
+class Kafka(Broker):
+    protocol, version, prefix = "kafka", "0.5.0", "ce_"
+
+    def servers(self) -> Iterator[Described]:
+        client = self.options["client"]
+        protocol = client.get("security.protocol", "PLAINTEXT")
+        for host in str(client["bootstrap.servers"]).split(","):
+            server: Described = {
+                "host": host.strip(),
+                "protocol": "kafka-secure" if protocol.endswith("SSL") else "kafka",
+                "description": "Apache Kafka. Keys are ids of aggregates; values are JSON.",
+            }
+            if protocol.startswith("SASL"):
+                kind = SASL.get(str(client.get("sasl.mechanisms", "PLAIN")), "userPassword")
+                server["security"] = [{"$ref": f"#/components/securitySchemes/{kind}"}]
+            yield server
+
+    def channel(self, context: str, types: Sequence[str]) -> Described:
+        topic = {"topic": f"events.{context}", "partitions": self.options.get("partitions", 6)}
+        if (replicas := self.options.get("replication", -1)) > 0:
+            topic["replicas"] = replicas
+        return {
+            "address": f"events.{context}",
+            "description": f"{ABOUT} The key is the id of the aggregate.",
+            "bindings": self.bindings(topic),
         }
-        if protocol.startswith("SASL"):
-            kind = SASL.get(str(client.get("sasl.mechanisms", "PLAIN")), "userPassword")
-            server["security"] = [{"$ref": f"#/components/securitySchemes/{kind}"}]
-        yield server
+
+    def of_message(self, type_: str) -> Described:
+        return {"key": {"type": "string", "description": "The id of the aggregate."}}
+
+    def of_operation(self, context: str) -> Described:
+        return {"clientId": {"type": "string", "enum": [f"{context}.published@{self.name}"]}}
 
 
-def _rabbitmq_server(options: Options) -> Described:
-    url = urlsplit(options["url"])
-    port = url.port or (5671 if url.scheme == "amqps" else 5672)
+class RabbitMQ(Broker):
+    protocol, version, prefix = "amqp", "0.3.0", "ce-"
+
+    @property
+    def virtual_host(self) -> str:
+        return unquote(urlsplit(self.options["url"]).path[1:]) or "/"
+
+    def servers(self) -> Iterator[Described]:
+        url = urlsplit(self.options["url"])
+        port = url.port or (5671 if url.scheme == "amqps" else 5672)
+        yield {
+            "host": f"{url.hostname}:{port}",
+            "protocol": url.scheme,
+            "protocolVersion": "0.9.1",
+            "description": f"RabbitMQ, virtual host {self.virtual_host}.",
+            "security": [{"$ref": "#/components/securitySchemes/userPassword"}],
+        }
+
+    def channel(self, context: str, types: Sequence[str]) -> Described:
+        exchange = {
+            "name": self.options.get("exchange", "domain-events"),
+            "type": self.options.get("exchange_type", "topic"),
+            "durable": True,
+            "autoDelete": False,
+            "vhost": self.virtual_host,
+        }
+        return {
+            "address": f"events.{context}.{{event}}",
+            "description": f"{ABOUT} The address is the routing key.",
+            "parameters": {"event": {"enum": [type_.partition(".")[2] for type_ in types]}},
+            "bindings": self.bindings({"is": "routingKey", "exchange": exchange}),
+        }
+
+    def of_message(self, type_: str) -> Described:
+        return {"messageType": type_}
+
+    def of_operation(self, context: str) -> Described:
+        return {"deliveryMode": 2, "mandatory": True, "timestamp": True}
+
+
+def _brokers(brokers: Mapping[str, Options]) -> Iterator[Kafka | RabbitMQ]:
+    for name, options in brokers.items():
+        is_kafka = str(options["TRANSPORT"]).endswith(".Kafka")
+        yield Kafka(name, options) if is_kafka else RabbitMQ(name, options)
+
+
+def _named_servers(broker: Kafka | RabbitMQ) -> dict[str, Described]:
     return {
-        "host": f"{url.hostname}:{port}",
-        "protocol": url.scheme,
-        "protocolVersion": "0.9.1",
-        "description": f"RabbitMQ, virtual host {_virtual_host(options)}.",
-        "security": [{"$ref": "#/components/securitySchemes/userPassword"}],
+        broker.name if number == 1 else f"{broker.name}_{number}": server
+        for number, server in enumerate(broker.servers(), start=1)
     }
 
 
-def _virtual_host(options: Options) -> str:
-    return unquote(urlsplit(options["url"]).path[1:]) or "/"
-
-
-def _topic(context: str, options: Options, types: Sequence[str]) -> Described:
-    binding = {"topic": f"events.{context}", "bindingVersion": KAFKA_BINDING}
-    binding |= {"partitions": options.get("partitions", 6)}
-    if (replicas := options.get("replication", -1)) > 0:
-        binding["replicas"] = replicas
-    return {
-        "address": f"events.{context}",
-        "description": f"{ABOUT} The key is the id of the aggregate.",
-        "bindings": {KAFKA: binding},
-    }
-
-
-def _routing_keys(context: str, options: Options, types: Sequence[str]) -> Described:
-    exchange = {
-        "name": options.get("exchange", "domain-events"),
-        "type": options.get("exchange_type", "topic"),
-        "durable": True,
-        "autoDelete": False,
-        "vhost": _virtual_host(options),
-    }
-    return {
-        "address": f"events.{context}.{{event}}",
-        "description": f"{ABOUT} The address is the routing key.",
-        "parameters": {"event": {"enum": [type_.partition(".")[2] for type_ in types]}},
-        "bindings": {
-            AMQP: {"is": "routingKey", "exchange": exchange, "bindingVersion": AMQP_BINDING}
-        },
-    }
-
-
-def _message(type_: str, message: Described, prefix: str, *, structured: bool) -> Described:
+def _message(
+    type_: str, message: Described, broker: Kafka | RabbitMQ, structured: bool
+) -> Described:
     payload: Described = {"$ref": f"#/components/messages/{type_}/payload"}
     if structured:
         texts = {each: {"type": "string", "description": it} for each, it in ATTRIBUTES.items()}
@@ -171,30 +205,20 @@ def _message(type_: str, message: Described, prefix: str, *, structured: bool) -
             "properties": texts | content_type | {"data": payload},
             "required": [*REQUIRED, "datacontenttype", "data"],
         }
-    key = {"type": "string", "description": "The id of the aggregate."}
-    bindings: Described = {
-        KAFKA: {"key": key, "bindingVersion": KAFKA_BINDING},
-        AMQP: {"messageType": type_, "bindingVersion": AMQP_BINDING},
-    }
+    headers = broker.headers_name(structured=structured)
     about: Described = {
         each: message[each] for each in ("name", "title", "description") if each in message
     }
     return {
         **about,
         "contentType": STRUCTURED_JSON if structured else "application/json",
-        "headers": {"$ref": f"#/components/schemas/{_headers_name(prefix, structured=structured)}"},
+        "headers": {"$ref": f"#/components/schemas/{headers}"},
         "payload": payload,
-        "bindings": {prefix: bindings[prefix]},
+        "bindings": broker.bindings(broker.of_message(type_)),
     }
 
 
-def _headers(
-    names: Mapping[str, str], *, required: Sequence[str], with_content_type: bool
-) -> Described:
-    """RabbitMQ has a property for the content type; Kafka has a header."""
-    if with_content_type:
-        names = {**names, "content-type": "Of the value."}
-        required = [*required, "content-type"]
+def _headers(names: Mapping[str, str], *, required: Sequence[str]) -> Described:
     return {
         "type": "object",
         "properties": {
@@ -202,11 +226,6 @@ def _headers(
         },
         "required": list(required),
     }
-
-
-def _headers_name(prefix: str, *, structured: bool) -> str:
-    mode = "Structured" if structured else "Binary"
-    return f"{prefix.capitalize()}{mode}Headers"
 
 
 ABOUT = (

@@ -10,6 +10,8 @@ ORDER = "0198c0de-0000-7000-8000-000000000001"
 RETURN = "0198c0de-0000-7000-8000-000000000002"
 CUSTOMER = "5b3c1d6e-4f0a-4b58-9a51-2f6f3f0c7d11"
 TAG = "0198c0de-0000-7000-8000-000000000003"
+ENDPOINT = "0198c0de-0000-7000-8000-000000000004"
+HOOK = "https://partner.example/hooks"
 REQUEST = "checkout-7f3a"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NOW = "2026-01-31T12:00:00.000001Z"
@@ -42,7 +44,7 @@ VALUES: Mapping[str, Any] = {
     "continued_by": f"{RETURN}.6dcd4ce23d88",
     "delivery": "parcel 2",
     "booking_id": "C541433",
-    "id_": TAG,
+    "command_id": TAG,
     "correlation_id": TAG,
     "request_id": REQUEST,
     "trace_id": TRACE,
@@ -50,6 +52,23 @@ VALUES: Mapping[str, Any] = {
     "code": "POST",
     "reference": "A-1001",
     "tracking": "SB-0198c0de",
+    # Webhooks
+    "endpoint_id": ENDPOINT,
+    "delivery_id": 4711,
+    "url": HOOK,
+    "types": ["orders.order_confirmed_integration"],
+    "description": "the warehouse of our partner",
+    "orders": "own",
+    "endpoint_status": "enabled",
+    "disabled_reason": "",
+    "last_error": "",
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4Zr8sNw2Cy4=",
+    "event_type": "orders.order_confirmed_integration",
+    "subject": ORDER,
+    "delivery_status": "delivered",
+    "error": "",
+    "response": "ok",
+    "http_status": 200,
     # Quantities and money
     "quantity": 2,
     "price": PRICE,
@@ -116,12 +135,16 @@ VALUES: Mapping[str, Any] = {
     "WWW-Authenticate": "Bearer",
     "RateLimit": '"default";r=50;t=30',
     "RateLimit-Policy": '"default";q=100;w=60',
+    "at": NOW,
+    "placed_from": NOW,
+    "placed_before": NOW,
     "cursor": f"{ORDER}:LgJ0sXbVC3bu1vbYJbPhdFRDZFK3i2WSSAeyTLNEUzs",
 }
 
 # By the name of a schema, an operation, or a side of the API: members with another value there.
 VALUES_OF: Mapping[str, Mapping[str, Any]] = {
     "commands": {"Prefer": "respond-async"},
+    "queries": {"Preference-Applied": "wait=2"},
     "OrderLine": {"name": TEA, "unit_price": 890},
     "Charge": {"name": "Postage", "quantity": 1, "unit_price": 350},
     "ReturnedLine": {"unit_price": 890},
@@ -207,6 +230,8 @@ PROBLEMS: Mapping[int, ProblemExample] = {
     431: ("HeadersTooLarge", "Malformed request: Limit request headers.", {}),
     503: ("DatabaseUnavailable", "The database is unavailable. Retry in a moment.", {}),
 }
+# The address in the examples above.
+PROBLEMS_INSTANCE = "/api/commands/orders/{order_id}/cancel/"
 # By path and status: problems that differ from those above.
 PROBLEMS_AT: Mapping[tuple[str, int], ProblemExample] = {
     ("/api/auth/login/", 401): (

@@ -7,7 +7,16 @@ from typing import Any
 from urllib.parse import quote
 
 from config import problems
-from config.api.example_values import FORMATS, MISSING, PROBLEMS, PROBLEMS_AT, VALUES, VALUES_OF
+from config.api.example_values import (
+    FORMATS,
+    MISSING,
+    PROBLEMS,
+    PROBLEMS_AT,
+    PROBLEMS_INSTANCE,
+    VALUES,
+    VALUES_OF,
+)
+from eventstore import settings
 
 Schema = Mapping[str, Any]
 
@@ -47,6 +56,8 @@ def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
     the member."""
     if "const" in schema:
         return schema["const"]
+    if "examples" in schema:
+        return schema["examples"][0]
     value = VALUES_OF.get(owner, {}).get(name, VALUES.get(name))
     if value is not None and value in schema.get("enum", (value,)):
         return value
@@ -74,13 +85,15 @@ def of(schema: Schema, schemas: Schema, name: str = "", owner: str = "") -> Any:
 
 
 def _problem(status: int, path: str) -> dict[str, Any]:
-    code, detail, more = PROBLEMS_AT.get((path, status), PROBLEMS[status])
+    own = PROBLEMS_AT.get((f"{path.rstrip('/')}/", status))
+    code, detail, more = own or PROBLEMS[status]
     return {
-        "type": f"urn:problem-type:orders:{code}",
+        "type": f"{settings.problem_types()}{code}",
         "title": problems.title(code),
         "status": status,
         "detail": detail,
-        "instance": _concrete(path),
+        # Equal examples make equal responses, which the document has once.
+        "instance": _concrete(path if own else PROBLEMS_INSTANCE),
         "code": code,
         "errors": [],
         **{name: VALUES[name] for name in ("correlation_id", "request_id", "trace_id")},

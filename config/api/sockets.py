@@ -7,7 +7,7 @@ would end up in the logs of proxies.
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
@@ -16,11 +16,19 @@ from django.http.request import HttpHeaders, validate_host
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
-from access.admission import BearerAuthentication, unexpired
+from access.admission import BearerAuthentication, bearer_token, unexpired
+from access.authorization import staff_among
 from config import problems
 from eventstore import middleware
 from eventstore.api.serializers import KEY
-from eventstore.live.feed import Admission, CloseSocket, Feed, Follow, SocketRequest
+from eventstore.live.feed import (
+    Admission,
+    CloseSocket,
+    Feed,
+    Follow,
+    Holding,
+    SocketRequest,
+)
 from eventstore.log import epochs
 from eventstore.projections import freshness
 from orders.api import live, public_events
@@ -37,11 +45,18 @@ def admit(request: SocketRequest) -> Admission:
     origin = request.headers.get("origin")
     if (
         origin is not None
-        and origin not in settings.CSRF_TRUSTED_ORIGINS
+        and origin not in (*settings.CSRF_TRUSTED_ORIGINS, *settings.CORS_ALLOWED_ORIGINS)
         and not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS)
     ):
         raise CloseSocket(4403, "origin not allowed")
-    user, token = _authenticate(request)
+    given = bearer_token(request.headers.get("authorization", ""))
+    if given is None:
+        offered = (each for each in request.protocols if each.startswith(OFFERED_TOKEN))
+        given = next(offered, "").removeprefix(OFFERED_TOKEN).encode("latin-1", "replace")
+    try:
+        user, token = BearerAuthentication().authenticate_credentials(given)
+    except AuthenticationFailed:
+        raise CloseSocket(4401, "missing, invalid or expired token") from None
     for address in ADDRESSES:
         if found := address.pattern.fullmatch(request.path):
             numbers = _numbers(request.query, address.known)
@@ -54,9 +69,22 @@ def admit(request: SocketRequest) -> Admission:
     raise CloseSocket(4404, "not found")
 
 
-def still_held(tokens: Collection[str]) -> set[str]:
+def still_held(held: Collection[Holding]) -> set[Holding]:
+    """Two queries, however many they are."""
+    tokens = {each.token for each in held}
     valid = AuthToken.objects.filter(unexpired(), digest__in=tokens, user__is_active=True)
-    return set(valid.values_list("digest", flat=True))
+    users = dict(valid.values_list("digest", "user_id"))
+    for_staff = {users[each.token] for each in held if each.token in users and _is_for_staff(each)}
+    staff = staff_among(for_staff) if for_staff else set()
+    return {
+        each
+        for each in held
+        if each.token in users and (not _is_for_staff(each) or users[each.token] in staff)
+    }
+
+
+def _is_for_staff(held: Holding) -> bool:
+    return live.is_for_staff(held.topic)
 
 
 def no_socket(status: int, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
@@ -83,23 +111,6 @@ def restart_position(position: int) -> int | None:
     return 0 if position > freshness.last_given() else None
 
 
-def _authenticate(request: SocketRequest) -> tuple[Any, AuthToken]:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme != "Bearer":
-        offered = (
-            each.removeprefix(OFFERED_TOKEN)
-            for each in request.protocols
-            if each.startswith(OFFERED_TOKEN)
-        )
-        token = next(offered, "")
-    try:
-        return BearerAuthentication().authenticate_credentials(
-            token.strip().encode("latin-1", "replace")
-        )
-    except AuthenticationFailed:
-        raise CloseSocket(4401, "missing, invalid or expired token") from None
-
-
 def _numbers(query: str, known: Mapping[str, str]) -> dict[str, int]:
     """known: query parameter -> argument of the address's follow function. A missing parameter is
     0, the beginning."""
@@ -109,7 +120,7 @@ def _numbers(query: str, known: Mapping[str, str]) -> dict[str, int]:
     ):
         raise CloseSocket(
             4400,
-            f"invalid query: expected {', '.join(known)}, at most once each, with a number from 0",
+            f"expected {' or '.join(known)}, each at most once, a whole number",
         )
     return dict.fromkeys(known.values(), 0) | {known[name]: int(number) for name, number in given}
 
@@ -129,7 +140,7 @@ class Address(NamedTuple):
 
 ADDRESSES = (
     Address("/ws/orders/{order_id}/", live.order, {"after": "version", "position": "position"}),
-    Address("/ws/customers/me/", live.orders, {"after": "position"}),
+    Address("/ws/customers/me/", live.orders, {"after": "position", "position": "position"}),
 )
 
 FEED = Feed(PROTOCOL, public_events.types(), admit, live.items, still_held, no_socket)

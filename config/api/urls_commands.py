@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from inventory.api.commands import AdjustStockView, ReceiveStockView
+from access.authorization import is_operations
+from eventstore.api import webhook_commands as webhooks
+from inventory.api.commands import AdjustStockView, ReceiveStocksView, ReceiveStockView
 from orders.api.commands import (
     CancelOrderView,
     DelistProductView,
+    ListProductsView,
     ListProductView,
     PlaceOrderView,
     RefundOrderView,
@@ -30,11 +33,27 @@ urlpatterns = [
     path("returns/<key:return_id>/receive/", ReceiveReturnView.as_view()),
     path("returns/<key:return_id>/close/", CloseReturnView.as_view()),
     path("products/", ListProductView.as_view()),
+    path("catalogue/", ListProductsView.as_view()),
     path("products/<key:sku>/reprice/", RepriceProductView.as_view()),
     path("products/<key:sku>/delist/", DelistProductView.as_view()),
+    path("stock/", ReceiveStocksView.as_view()),
     path("stock/<key:sku>/receive/", ReceiveStockView.as_view()),
     path("stock/<key:sku>/adjust/", AdjustStockView.as_view()),
     path("payments/<key:order_id>/refund/", RefundOrderView.as_view()),
     path("shipments/<key:order_id>/ship/", ShipShipmentView.as_view(stays_here=stays_here)),
     path("shipments/<key:order_id>/deliver/", DeliverShipmentView.as_view()),
+    path("webhooks/", webhooks.RegisterWebhookEndpointView.as_view(sees_all=is_operations)),
+    path("webhooks/<uuid:endpoint_id>/change/", webhooks.ChangeWebhookEndpointView.as_view()),
+    path("webhooks/<uuid:endpoint_id>/rotate-secret/", webhooks.RotateWebhookSecretView.as_view()),
+    path("webhooks/<uuid:endpoint_id>/disable/", webhooks.DisableWebhookEndpointView.as_view()),
+    path("webhooks/<uuid:endpoint_id>/enable/", webhooks.EnableWebhookEndpointView.as_view()),
+    path("webhooks/<uuid:endpoint_id>/delete/", webhooks.DeleteWebhookEndpointView.as_view()),
+    path(
+        "webhooks/<uuid:endpoint_id>/send-failed-again/",
+        webhooks.SendFailedWebhooksAgainView.as_view(),
+    ),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/<int:delivery_id>/send-again/",
+        webhooks.SendWebhookAgainView.as_view(),
+    ),
 ]

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from access.authorization import is_staff
+from access.authorization import is_operations, is_staff
+from eventstore.api import webhook_queries as webhooks
 from eventstore.api.deferred import DeferredCommandView
 from inventory.api.queries import StockLevelsView, StockLevelView
 from orders.api.history import OrderHistoryView, OrderProgressView
@@ -13,7 +14,7 @@ from payments.api.queries import PaymentDetailsView, PaymentsView
 from shipping.api.queries import ShipmentDetailsView, ShipmentsView
 
 urlpatterns = [
-    path("commands/<uuid:id_>/", DeferredCommandView.as_view(sees_all=is_staff)),
+    path("commands/<uuid:command_id>/", DeferredCommandView.as_view(sees_all=is_staff)),
     path("orders/", OrdersView.as_view()),
     path("orders/<key:order_id>/", OrderView.as_view()),
     path("orders/<key:order_id>/history/", OrderHistoryView.as_view()),
@@ -29,4 +30,17 @@ urlpatterns = [
     path("payments/<key:order_id>/", PaymentDetailsView.as_view(customer_of=get_customer_of)),
     path("shipments/", ShipmentsView.as_view()),
     path("shipments/<key:order_id>/", ShipmentDetailsView.as_view(customer_of=get_customer_of)),
+    path("webhooks/", webhooks.WebhookEndpointsView.as_view(sees_all=is_operations)),
+    path(
+        "webhooks/<uuid:endpoint_id>/",
+        webhooks.WebhookEndpointView.as_view(sees_all=is_operations),
+    ),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/",
+        webhooks.WebhookDeliveriesView.as_view(sees_all=is_operations),
+    ),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/<int:delivery_id>/",
+        webhooks.WebhookDeliveryView.as_view(sees_all=is_operations),
+    ),
 ]

@@ -7,6 +7,7 @@ rejected unread.
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from io import BytesIO
@@ -32,6 +33,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 # Bytes. A larger request body is buffered in a file; a response is sent in pieces of this size.
 PIECE = 1 << 16
+# A request target in absolute form, as clients send it to proxies.
+ABSOLUTE = re.compile(b"(?i:https?)://([^/]*)")
 # For a whole request body, however steadily it arrives.
 BODY_SECONDS = 120.0
 
@@ -74,11 +77,10 @@ class Application:
             except Disconnected:
                 return
             except Rejected as rejected:
-                response = _error_response(rejected.error)
+                response = _error_response(rejected.error, meta["PATH_INFO"])
             except Overloaded:
-                response = _error_response(
-                    EarlyError(503, "Too many requests at once. Retry in a moment.", retry_after=1)
-                )
+                busy = EarlyError(503, "Too many requests at once. Retry in a moment.", 1)
+                response = _error_response(busy, meta["PATH_INFO"])
         await self._send(client, response, send)
 
     async def _send(self, client: str, response: Response, send: Send) -> None:
@@ -181,8 +183,8 @@ class Rest:
             self._response.close()
 
 
-def _error_response(error: EarlyError) -> Response:
-    response = early_errors.response(error)
+def _error_response(error: EarlyError, path: str) -> Response:
+    response = early_errors.response(error, path)
     response["Content-Length"], response["Connection"] = str(len(response.content)), "close"
     return Response(response.status_code, _encoded(response.items()), response.content)
 
@@ -194,10 +196,14 @@ def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
 def _environ(scope: Mapping[str, Any]) -> Meta:
     """The WSGI environ (PEP 3333)."""
     server, client = scope.get("server") or ("", ""), scope.get("client") or ("", "")
+    path = scope["raw_path"]
+    absolute = ABSOLUTE.match(path)
+    if absolute:
+        path = path[absolute.end() :] or b"/"
     meta: Meta = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": str(server[0]),
         "SERVER_PORT": str(server[1]),
@@ -217,4 +223,7 @@ def _environ(scope: Mapping[str, Any]) -> Meta:
             key = f"HTTP_{key}"
         text = value.decode("latin-1")
         meta[key] = f"{meta[key]},{text}" if key in meta else text
+    # A target in absolute form takes precedence over the Host header (RFC 9112, 3.2.2).
+    if absolute and absolute[1]:
+        meta["HTTP_HOST"] = absolute[1].decode("latin-1")
     return meta

@@ -9,20 +9,10 @@ from typing import NamedTuple
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import http_date
 
+from config.web.early_codes import EARLY_CODES
 from eventstore import middleware
 
 logger = logging.getLogger(__name__)
-
-CODES = {
-    400: "BadRequest",
-    408: "RequestTimeout",
-    413: "BodyTooLarge",
-    414: "AddressTooLong",
-    417: "ExpectationFailed",
-    431: "HeadersTooLarge",
-    501: "UnsupportedTransferCoding",
-    503: "Overloaded",
-}
 
 
 class EarlyError(NamedTuple):
@@ -43,10 +33,14 @@ def unreadable(status: int, error: BaseException | None) -> EarlyError:
     return EarlyError(status, f"Malformed request: {reason}.")
 
 
-def response(error: EarlyError) -> HttpResponse:
+def response(error: EarlyError, path: str = "") -> HttpResponse:
     """The path of the request may be unknown, so the problem's instance is an empty reference,
     which means the requested URL."""
-    return middleware.answered(HttpRequest(), lambda request: _problem(request, error))
+    from config import problems
+
+    request = HttpRequest()
+    request.path_info = problems.REGISTRY if path.startswith(problems.REGISTRY) else ""
+    return middleware.answered(request, lambda request: _problem(request, error))
 
 
 def serialized(error: EarlyError) -> bytes:
@@ -63,7 +57,7 @@ def _problem(request: HttpRequest, error: EarlyError) -> HttpResponse:
 
     if error.status == 500:
         return problems.server_error(request)
-    code = CODES.get(error.status, "BadRequest")
+    code = EARLY_CODES.get(error.status, "BadRequest")
     found = problems.response(request, error.status, code, error.detail)
     if error.retry_after:
         found["Retry-After"] = str(error.retry_after)

@@ -29,10 +29,23 @@ class UnreadableNumber(ParseError):
     """A number with more digits than Python parses."""
 
 
+class MissingHost(ParseError):
+    """A request of HTTP/1.1 without a Host header (RFC 9112, 3.2)."""
+
+
+class RepeatedHeader(ParseError):
+    """A header that may be there once only."""
+
+
+ONCE_ONLY = (b"host", b"idempotency-key")
+
+
 class Protocol(ASGIProtocol):
     """gunicorn's protocol, with problem details for errors, and limits for idle connections."""
 
     _closed: bool
+    # Whether anything of the first request was received.
+    _begun = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -48,6 +61,7 @@ class Protocol(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._closed:  # otherwise the last response was sent
+            self._begun = True
             super().data_received(data)
 
     def _feed_callback_parser(self, data: bytes) -> bool:
@@ -63,7 +77,13 @@ class Protocol(ASGIProtocol):
         self._first.cancel()
         self.worker.idle.pop(self, None)
         found: bool = super()._on_headers_complete()
-        expected = self._current_request.get_header("EXPECT")
+        request = self._current_request
+        names = [name for name, _ in request.headers_bytes]
+        if request.version >= (1, 1) and b"host" not in names:
+            raise MissingHost
+        if any(names.count(name) > 1 for name in ONCE_ONLY):
+            raise RepeatedHeader
+        expected = request.get_header("EXPECT")
         if expected is not None and expected.lower() != "100-continue":
             raise ExpectationFailed
         return found
@@ -82,7 +102,7 @@ class Protocol(ASGIProtocol):
         self.transport.abort()
 
     def _first_request_late(self) -> None:
-        if self._callback_parser is not None and self._callback_parser.remaining():
+        if self._begun:
             self.send_error(EarlyError(408, "The rest of the request did not arrive in time."))
         self.close_idle()
 

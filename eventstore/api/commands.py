@@ -12,7 +12,6 @@ from django.http import HttpResponse
 from django.views.decorators.common import no_append_slash
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
-from rest_framework.views import APIView
 from uuid_utils.compat import uuid7
 
 from eventstore import codec, log, settings
@@ -23,12 +22,14 @@ from eventstore.log import Appended, OutgoingMessage
 from eventstore.messages import Command, Metadata, replace
 
 from . import requests, serializers
-from .deferred import STATUS_URL, principal
-from .errors import Fault, Malformed
+from .deferred import principal, status_url
+from .errors import HEADER, Fault, Malformed, all_of
 from .read_your_writes import POSITION, VERSION
+from .requests import APPLIED
 from .serializers import StrictSerializer
+from .views import EventStoreView
 
-APPLIED = "Preference-Applied"
+NOBODYS = UUID(int=0)
 DAY_SECONDS = 24 * 60 * 60.0
 
 
@@ -36,7 +37,7 @@ class Nothing(StrictSerializer):
     """No members at all."""
 
 
-class CommandView(APIView):
+class CommandView(EventStoreView):
     """command: makes the command from the parts of the URL and the members of the body.
 
     id_field: the command's field with the id of its object. query_url: where that object is
@@ -45,6 +46,7 @@ class CommandView(APIView):
     """
 
     serializer_class: type[StrictSerializer] = Nothing
+    parser_classes = [requests.StrictJSONParser]
     # Of the request.
     key: IdempotencyKey | None = None
     preferences: Mapping[str, str] = {}
@@ -88,23 +90,13 @@ class CommandView(APIView):
         return str(UUID(int=made & ~(0xF << 76) & ~(0x3 << 62) | version << 76 | 0b10 << 62))
 
     def _execute(self, request: Request, named: Mapping[str, str]) -> StoredResponse:
-        requests.require_length(request)
-        given, self.preferences = requests.idempotency_key(request), requests.preferences(request)
-        if given is not None:
-            scope = f"{request.user.pk} {request.method} {request.path} {given}"
-            # The same for bodies that differ only in the order of members or in white space. 1 and
-            # 1.0 differ.
-            body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
-            self.key = IdempotencyKey(scope, hashlib.sha256(body.encode()).hexdigest())
-        elif settings.idempotency_key_required():
-            detail = "Every command needs an Idempotency-Key."
-            raise Malformed(Fault(requests.IDEMPOTENCY_KEY, detail, "required"))
-        seen = requests.if_match(request)
-        command = self.command(**named, **serializers.read(self.serializer_class, request.data))
+        seen, values = self._read(request)
+        command = self.command(**named, **values)
         metadata = replace(log.current_metadata(), actor=request.user.get_username())
         # A command with If-Match is never deferred: the client has to learn about a conflict at
-        # once, to decide again.
-        if seen is None and "respond-async" in self.preferences:
+        # once, to decide again. Without an address for its status, the preference is ignored (RFC
+        # 7240).
+        if seen is None and "respond-async" in self.preferences and status_url(NOBODYS):
             return self._defer(command, metadata)
 
         def write(outcome: bus.Outcome, *appended: Any) -> Appended:
@@ -119,15 +111,42 @@ class CommandView(APIView):
                 command, metadata=metadata, seen=seen, write=write if self.key else None
             )
         except CommandRejected as rejection:
-            if self.key is None:
-                raise
-            # A rejection is a response too: a repeat gets it even if the command would succeed now.
-            problem = self.handle_exception(rejection)
-            content_type = {"Content-Type": str(problem.content_type)}
-            response = _json_response(problem.status_code, problem.data, content_type)
-            idempotency.keep(self.key, response)
-            return response
+            return self._rejected(rejection)
         return self._accepted(command, outcome, outcome.position)
+
+    def _read(self, request: Request) -> tuple[requests.Versions | None, Any]:
+        """The versions of If-Match, and the values of the body. Sets the key and the preferences.
+        Raises Malformed and ValidationError."""
+        requests.require_length(request)
+        self.preferences = requests.preferences(request)
+        _, seen, values = all_of(
+            lambda: self._read_key(request),
+            lambda: requests.if_match(request),
+            lambda: serializers.read(self.serializer_class, request.data),
+        )
+        return seen, values
+
+    def _read_key(self, request: Request) -> None:
+        given = requests.idempotency_key(request)
+        if given is not None:
+            scope = f"{request.user.pk} {request.method} {request.path} {given}"
+            # The same for bodies that differ only in the order of members or in white space. 1 and
+            # 1.0 differ.
+            body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+            self.key = IdempotencyKey(scope, hashlib.sha256(body.encode()).hexdigest())
+        elif settings.idempotency_key_required():
+            detail = "Every command needs an Idempotency-Key."
+            raise Malformed(Fault(requests.IDEMPOTENCY_KEY, detail, "required", HEADER))
+
+    def _rejected(self, rejection: CommandRejected) -> StoredResponse:
+        """A rejection is a response too: a repeat gets it even if the command would succeed now."""
+        if self.key is None:
+            raise rejection
+        problem = self.handle_exception(rejection)
+        content_type = {"Content-Type": str(problem.content_type)}
+        response = json_response(problem.status_code, problem.data, content_type)
+        idempotency.keep(self.key, response)
+        return response
 
     def _accepted(
         self, command: Command, outcome: bus.Outcome, position: int | None
@@ -139,7 +158,7 @@ class CommandView(APIView):
             "position": position,
             "status": "PROCESSING",
         }
-        return _json_response(202, body, {"Location": f"{self.query_url}{id_}/"})
+        return json_response(202, body, {"Location": f"{self.query_url}{id_}/"})
 
     def _defer(self, command: Command, metadata: Metadata) -> StoredResponse:
         """Enqueue the command for a worker. The client polls the status URL for its outcome."""
@@ -147,8 +166,8 @@ class CommandView(APIView):
 
         def respond(command_id: UUID) -> StoredResponse:
             body = {"command_id": str(command_id), self.id_field: id_, "status": "PENDING"}
-            location = f"{STATUS_URL}{command_id}/"
-            return _json_response(202, body, {"Location": location, APPLIED: "respond-async"})
+            location = str(status_url(command_id))
+            return json_response(202, body, {"Location": location, APPLIED: "respond-async"})
 
         def write(command_id: UUID, outgoing: Sequence[OutgoingMessage]) -> None:
             if self.key:
@@ -190,7 +209,7 @@ def _replayed(response: StoredResponse) -> StoredResponse:
     return replace(response, headers=response.headers | {"Idempotent-Replayed": "true"})
 
 
-def _json_response(
+def json_response(
     status: int, body: Mapping[str, Any], headers: Mapping[str, str]
 ) -> StoredResponse:
     return StoredResponse(
@@ -201,8 +220,9 @@ def _json_response(
 
 
 def _http_response(response: StoredResponse, preferred: str) -> HttpResponse:
-    """A response is stored with its body, and each request decides whether it gets the body.
-    Errors always have theirs. preferred: the value of the preference "return"."""
+    """A response is stored with its body, and each request decides whether it gets the body: 202
+    with it, 204 without. Errors and deferred commands always have theirs. preferred: the value of
+    the preference "return"."""
     if response.status != 202:
         return HttpResponse(response.body, status=response.status, headers=response.headers)
     body = codec.decode_json(response.body)
@@ -212,12 +232,11 @@ def _http_response(response: StoredResponse, preferred: str) -> HttpResponse:
         for header, member in ((VERSION, "version"), (POSITION, "position"))
         if member in body
     }
-    honoured = preferred in (requests.MINIMAL, requests.REPRESENTATION)
-    candidates = (response.headers.get(APPLIED), f"return={preferred}" if honoured else "")
-    applied = ", ".join(each for each in candidates if each)
-    all_headers = response.headers | progress | ({APPLIED: applied} if applied else {})
-    found = HttpResponse(response.body, status=response.status, headers=all_headers)
-    if preferred == requests.MINIMAL:
-        found.content = b""
-        del found["Content-Type"]
-    return found
+    all_headers = response.headers | progress
+    is_minimal = preferred == requests.MINIMAL and APPLIED not in response.headers
+    if is_minimal or preferred == requests.REPRESENTATION:
+        candidates = (response.headers.get(APPLIED), f"return={preferred}")
+        all_headers |= {APPLIED: ", ".join(each for each in candidates if each)}
+    if is_minimal:
+        return HttpResponse(status=204, headers=all_headers)
+    return HttpResponse(response.body, status=202, headers=all_headers)

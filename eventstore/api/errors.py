@@ -1,20 +1,29 @@
 """Errors of a request that are found before any command is decided or any row is read."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, ErrorDetail, NotFound, ValidationError
+
+# Where an invalid part is, and so the member of an error that names it: the body, the query, or a
+# header.
+POINTER, PARAMETER, HEADER = "pointer", "parameter", "header"
 
 
 class Fault(NamedTuple):
     """One invalid part of a request.
 
-    pointer: a JSON Pointer into the body as a URI fragment (RFC 6901), the name of a query
-    parameter, or the name of a header.
+    pointer: a JSON Pointer into the body as a URI fragment (RFC 6901); with another member, the
+    name of a query parameter or of a header. member: of the problem's error that has it.
     """
 
     pointer: str
     detail: str
     code: str
+    member: str = POINTER
+
+    def as_error(self) -> dict[str, str]:
+        return {self.member: self.pointer, "detail": self.detail, "code": self.code}
 
 
 class Malformed(APIException):
@@ -37,11 +46,49 @@ class Hidden(NotFound):
 
 
 class LengthRequired(APIException):
-    """Django reads a body without Content-Length as empty, so a command would run without its
-    parameters."""
+    """A body needs a Content-Length; one in chunks is not supported."""
 
+    # Django reads a body without it as empty, so a command would run without its parameters.
     status_code = 411
     default_detail = "Content-Length is required. Chunked request bodies are not supported."
+
+
+def all_of(*readers: Callable[[], Any]) -> list[Any]:
+    """What the readers return. If several parts of the request are invalid, one error names them
+    all."""
+    values, errors = list[Any](), list[Malformed | ValidationError]()
+    for read in readers:
+        try:
+            values.append(read())
+        except (Malformed, ValidationError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise Malformed(*(fault for error in errors for fault in faults(error)))
+    return values
+
+
+def faults(error: Malformed | ValidationError) -> tuple[Fault, ...]:
+    if isinstance(error, Malformed):
+        return error.faults
+    return tuple(_faults(error.detail, "#"))
+
+
+def _faults(detail: Any, pointer: str) -> Iterator[Fault]:
+    """One for each of DRF's errors, which are nested like the request."""
+    if isinstance(detail, dict):
+        for name, each in detail.items():
+            yield from _faults(
+                each, pointer if name == "non_field_errors" else inside(pointer, name)
+            )
+    elif isinstance(detail, list):
+        for index, each in enumerate(detail):
+            yield from _faults(
+                each, pointer if isinstance(each, ErrorDetail) else inside(pointer, index)
+            )
+    else:
+        yield Fault(pointer, str(detail), detail.code)
 
 
 def inside(pointer: str, part: str | int) -> str:

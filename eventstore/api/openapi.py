@@ -1,10 +1,13 @@
 """The OpenAPI 3.1 document: made from the serializers of the views, so that it matches what they
 do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.extensions import (
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
@@ -13,23 +16,33 @@ from eventstore import registry
 from eventstore.schemas import generation
 
 from . import read_your_writes, reveal
+from .bulk import BulkView, CsvParser, NdjsonParser
 from .commands import CommandView, Nothing
 from .queries import NoParameters, PagesView, QueryView, RowView
 from .requests import MINIMAL, REPRESENTATION
+from .serializers import OpenChoice
+from .stored import StoredPagesView, StoredRowView
+from .webhook_commands import EndpointCommandView
+from .webhook_queries import WebhookDeliveriesView
 from .webhooks import WebhookView
 
 PROBLEM = "application/problem+json"
 
 
 class FaultShape(serializers.Serializer):
-    pointer = serializers.CharField()
+    """One invalid part of the request, named by one of these. pointer: a JSON Pointer into the
+    body, as a URI fragment (RFC 6901). parameter: a query parameter. header: a request header."""
+
+    pointer = serializers.CharField(required=False)
+    parameter = serializers.CharField(required=False)
+    header = serializers.CharField(required=False)
     detail = serializers.CharField()
     code = serializers.CharField()
 
 
 class Problem(serializers.Serializer):
-    """Problem details (RFC 9457). code: stable; programs compare it. detail: for people; its text
-    may change.
+    """Problem details (RFC 9457). code: stable; programs compare it. Later versions may have
+    further codes. detail: for people; its text may change.
 
     violated-policies: the exceeded limits of a 429.
     """
@@ -52,17 +65,29 @@ class Problem(serializers.Serializer):
 
 
 class Closed(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Every object has additionalProperties: false. Requests with unknown members are rejected, and
-    responses have none."""
+    """Objects of requests have additionalProperties: false, as unknown members are rejected.
+    Objects of responses are open: later versions may add members."""
 
     target_class = serializers.Serializer
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
         schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
-        return (
-            schema | {"additionalProperties": False} if schema.get("type") == "object" else schema
-        )
+        is_closed = schema.get("type") == "object" and direction == "request"
+        return schema | {"additionalProperties": False} if is_closed else schema
+
+
+class OpenText(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Generated clients know the values, and take any other text too."""
+
+    target_class = OpenChoice
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Any:
+        return open_text(self.target.choices)
+
+
+def open_text(values: Sequence[str]) -> dict[str, Any]:
+    return {"anyOf": [{"type": "string", "enum": list(values)}, {"type": "string"}]}
 
 
 class Schema(AutoSchema):
@@ -72,20 +97,42 @@ class Schema(AutoSchema):
     def get_operation_id(self) -> str:
         return type(self.view).__name__.removesuffix("View")
 
+    def get_summary(self) -> str:
+        """The first sentence of the view's docstring, which is written for clients."""
+        return self._sentences()[0].removesuffix(".")
+
     def get_description(self) -> str:  # type: ignore[override]
-        return str(self.view.__doc__ or "")
+        return self._sentences()[1]
+
+    def _sentences(self) -> tuple[str, str]:
+        text = " ".join((self.view.__doc__ or "").split())
+        first, _, rest = text.partition(". ")
+        return first, rest
 
     def get_auth(self) -> list[dict[str, Any]]:
         return [{"bearer": []}] if self.view.get_authenticators() else []
 
+    def get_operation(self, *arguments: Any, **named: Any) -> Any:
+        operation = super().get_operation(*arguments, **named)
+        if operation is not None:
+            # Says that no token is needed; without it, a reader cannot tell.
+            operation.setdefault("security", [])
+        return operation
+
     def get_override_parameters(self) -> list[Any]:
         headers: tuple[OpenApiParameter, ...] = ()
         match self.view:
+            case BulkView():
+                headers = (KEY, *ACCEPTED)
             case CommandView():
-                headers = COMMANDS
+                headers = (KEY, PRECONDITION, *ACCEPTED)
             case RowView():
                 personal = registry.personal().get(self.view.model)
                 headers = (*PROGRESS, *ROWS, *([REVEAL] if personal else []))
+            case StoredRowView():
+                headers = TAGS
+            case StoredPagesView():
+                headers = (NEXT,)
             case PagesView():
                 headers = (*PROGRESS, *LISTS, *PAGES)
             case QueryView():
@@ -100,30 +147,37 @@ class Schema(AutoSchema):
         if isinstance(self.view, WebhookView):
             return {"application/json": generation.inlined(self.view.notice)}
         shape = getattr(self.view, "serializer_class", None)
+        if isinstance(self.view, BulkView):
+            table = {"type": "string", "format": "binary", "examples": [self.view.example]}
+            return {NdjsonParser.media_type: shape, CsvParser.media_type: table}
         return shape if self.method == "POST" and shape is not Nothing else None
 
     def get_response_serializers(self) -> Any:
         errors = next(codes for kind, codes in ERRORS_OF if isinstance(self.view, kind))
-        return self._success() | {
+        problems = {
             (status, PROBLEM): OpenApiResponse(Problem, ERRORS[status])
             for status in sorted(errors | BEFORE_ROUTING)
         }
-
-    def _success(self) -> dict[Any, Any]:
         match self.view:
+            case EndpointCommandView() | BulkView() as command:
+                done = {202: OpenApiResponse(command.answer, "Done.")}
+                if not getattr(command, "shows_secret", False):
+                    done[204] = OpenApiResponse(None, "As 202, if return=minimal is preferred.")
             case CommandView() as command:
-                about = "The command was accepted. No body if return=minimal is preferred."
                 # version and position are in a decided command's response, command_id in a deferred
                 # command's.
                 properties = {
                     command.id_field: {"type": "string"},
-                    "status": {"type": "string", "enum": ["PROCESSING", "PENDING"]},
+                    "status": open_text(["PROCESSING", "PENDING"]),
                     "version": {"type": "integer"},
                     "position": {"type": "integer"},
                     "command_id": {"type": "string", "format": "uuid"},
                 }
                 accepted = _object(properties, [command.id_field, "status"])
-                return {202: OpenApiResponse(accepted, about)}
+                done = {
+                    202: OpenApiResponse(accepted, "The command was accepted."),
+                    204: OpenApiResponse(None, "As 202, for a client that prefers return=minimal."),
+                }
             case PagesView() as pages:
                 row = self.resolve_serializer(pages.serializer_class, "response").ref
                 url = {"type": ["string", "null"], "description": "The URL of the next page."}
@@ -133,17 +187,18 @@ class Schema(AutoSchema):
                     "next": url,
                 }
                 page = _object(properties, list(properties))
-                return {200: OpenApiResponse(page, "A page.")}
+                done = {200: OpenApiResponse(page, "A page.")}
             case WebhookView():
                 about = "Received, now or in an earlier delivery."
-                return {200: OpenApiResponse(RECEIVED, about)}
-            case RowView() as view:
+                done = {200: OpenApiResponse(RECEIVED, about)}
+            case RowView() | StoredRowView() as view:
                 current = OpenApiResponse(view.serializer_class, "The current state.")
-                return {200: current, 304: OpenApiResponse(None, "Not modified.")}
-        body = getattr(self.view, "answer", getattr(self.view, "serializer_class", None))
-        if body is None:
-            return {204: OpenApiResponse(None, "Done.")}
-        return {200: OpenApiResponse(body, "The current state.")}
+                done = {200: current, 304: OpenApiResponse(None, "Not modified.")}
+            case view if body := getattr(view, "answer", getattr(view, "serializer_class", None)):
+                done = {200: OpenApiResponse(body, "The current state.")}
+            case _:
+                done = {204: OpenApiResponse(None, "Done.")}
+        return done | problems
 
 
 def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
@@ -151,7 +206,6 @@ def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any
         "type": "object",
         "properties": properties,
         "required": required,
-        "additionalProperties": False,
     }
 
 
@@ -183,7 +237,7 @@ DIGITS = "^[0-9]+$"
 LIMIT = r'^"[a-z]+";r=[0-9]+;t=[0-9]+(, "[a-z]+";r=[0-9]+;t=[0-9]+)*$'
 POLICY = r'^"[a-z]+";q=[0-9]+;w=[0-9]+(, "[a-z]+";q=[0-9]+;w=[0-9]+)*$'
 RETURN = f"return=({MINIMAL}|{REPRESENTATION})"
-APPLIED = f"^(respond-async|{RETURN}|respond-async, {RETURN})$"
+APPLIED = f"^(respond-async|{RETURN}|respond-async, return={REPRESENTATION})$"
 SOURCES = f"^({read_your_writes.READ_MODEL}|{read_your_writes.EVENT_LOG})$"
 
 RETRY = "Seconds to wait before retrying."
@@ -221,43 +275,44 @@ EVERY_OPERATION = (
         required=False,
     ),
 )
-COMMANDS = (
-    _request_header(
-        "Idempotency-Key",
-        "1 to 255 visible ASCII characters, quoted or unquoted. A repeated request with the same"
-        " key is executed once and gets the same response.",
-        r'^([!#-~][!-~]{0,254}|"[!#-[\]-~]{1,255}")$',
-    ),
-    _request_header(
-        "If-Match",
-        'The entity tag or version on which the command is based, such as "17". If the object has'
-        " another version, the response is 412.",
-        TAG_LIST,
-    ),
+KEY = _request_header(
+    "Idempotency-Key",
+    "1 to 255 visible ASCII characters, quoted or, without a comma, unquoted. A repeated"
+    " request with the same key is executed once and gets the same response.",
+    r'^([!#-+\--~][!-+\--~]{0,254}|"[!#-[\]-~]{1,255}")$',
+)
+PRECONDITION = _request_header(
+    "If-Match",
+    'The entity tag or version on which the command is based, such as "17". If the object has'
+    " another version, the response is 412.",
+    TAG_LIST,
+)
+ACCEPTED = (
     OpenApiParameter(
         "Prefer",
         str,
         OpenApiParameter.HEADER,
         description=(
             "respond-async defers the command to a worker; Location is the URL of its status."
-            " return=minimal omits the body of a 202; return=representation, the default, does not."
+            " return=minimal asks for 204 without a body; return=representation is the default."
         ),
         examples=[
             OpenApiExample("Deferred to a worker", "respond-async"),
             OpenApiExample("Without a body", "return=minimal"),
-            OpenApiExample("Both", "respond-async, return=minimal"),
         ],
     ),
     _response_header(
         "Location",
         "The URL of the object, or the status URL of a deferred command.",
         202,
+        204,
         pattern="^/api/queries/",
     ),
     _response_header(
         "X-Min-Version",
         "The version of the object, for the next query. Absent for a deferred command.",
         202,
+        204,
         pattern=DIGITS,
         required=False,
     ),
@@ -265,6 +320,7 @@ COMMANDS = (
         "Min-Position",
         "The position in the log, for the next query. Absent for a deferred command.",
         202,
+        204,
         pattern=DIGITS,
         required=False,
     ),
@@ -272,6 +328,7 @@ COMMANDS = (
         "Preference-Applied",
         "The preferences that were honoured.",
         202,
+        204,
         pattern=APPLIED,
         required=False,
     ),
@@ -279,6 +336,7 @@ COMMANDS = (
         "Idempotent-Replayed",
         "The stored response of an earlier request with the same idempotency key.",
         202,
+        204,
         409,
         pattern="^true$",
         required=False,
@@ -300,7 +358,16 @@ PROGRESS = (
         pattern=r"^[0-9]+\.[0-9]+$",
     ),
 )
+WAITED = _response_header(
+    "Preference-Applied",
+    "The preference wait, if the request had one.",
+    200,
+    304,
+    pattern="^wait=[0-9]{1,6}$",
+    required=False,
+)
 LISTS = (
+    WAITED,
     _request_header(
         "Min-Position",
         "A position in the log that the response must include.",
@@ -316,6 +383,12 @@ LISTS = (
         required=False,
     ),
 )
+TAGS = (
+    _request_header("If-None-Match", "The entity tags that the client has in its cache.", TAG_LIST),
+    _response_header(
+        "ETag", "The version and the position of the row.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'
+    ),
+)
 ROWS = (
     *LISTS,
     _request_header(
@@ -323,10 +396,7 @@ ROWS = (
         "A version of the object that the response must include.",
         "^[0-9]{1,9}$",
     ),
-    _request_header("If-None-Match", "The entity tags that the client has in its cache.", TAG_LIST),
-    _response_header(
-        "ETag", "The version and the position of the row.", 200, 304, pattern=r'^"[0-9]+\.[0-9]+"$'
-    ),
+    *TAGS,
     _response_header("X-Answered-From", SOURCE, 200, 304, pattern=SOURCES),
 )
 REVEAL = _request_header(
@@ -335,23 +405,22 @@ REVEAL = _request_header(
     " masked. The reason is recorded.",
     rf"^{reveal.REASON}$",
 )
-PAGES = (
-    _response_header("X-Answered-From", SOURCE, 200, pattern=SOURCES),
-    _response_header(
-        "Link", "The next page, if any.", 200, pattern='^<[^>]+>; rel="next"$', required=False
-    ),
+NEXT = _response_header(
+    "Link", "The next page, if any.", 200, pattern='^<[^>]+>; rel="next"$', required=False
 )
+PAGES = (_response_header("X-Answered-From", SOURCE, 200, pattern=SOURCES), NEXT)
 RECEIVED = _object(
     {"received": {"type": "string"}, "repeat": {"type": "boolean"}}, ["received", "repeat"]
 )
 # The server sends these before the request has a URL, so every operation has them.
 BEFORE_ROUTING = {414, 431}
 # The first kind that matches.
-ERRORS_OF: tuple[tuple[type, set[int]], ...] = (
-    (CommandView, {400, 401, 403, 404, 409, 411, 412, 413, 415, 422, 429, 503}),
+ERRORS_OF: tuple[tuple[type | tuple[type, ...], set[int]], ...] = (
+    (CommandView, {400, 401, 403, 404, 406, 409, 411, 412, 413, 415, 422, 429, 503}),
+    (WebhookDeliveriesView, {400, 401, 403, 404, 406, 412, 429, 503}),
     (PagesView, {400, 401, 403, 406, 412, 429, 503}),
-    (WebhookView, {400, 401, 411, 413, 415, 503}),
-    (RowView, {400, 401, 403, 404, 406, 412, 429, 503}),
+    (WebhookView, {400, 401, 406, 411, 413, 415, 503}),
+    ((RowView, StoredRowView), {400, 401, 403, 404, 406, 412, 429, 503}),
     (object, {400, 401, 403, 404, 406, 411, 412, 413, 415, 429, 503}),
 )
 ERRORS = {

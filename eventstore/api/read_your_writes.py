@@ -17,7 +17,7 @@ from eventstore.projections import freshness
 from eventstore.projections.freshness import PRIMARY, Progress, RowAndProgress
 
 from . import requests
-from .errors import Fault, Hidden, Malformed
+from .errors import HEADER, Fault, Hidden, Malformed, all_of
 
 VERSION, POSITION, RESTARTED = "X-Min-Version", "Min-Position", "Restarted-After"
 READ_MODEL, EVENT_LOG = "read-model", "event-log"
@@ -98,9 +98,13 @@ Note = Callable[[Progress], None]
 def wanted(request: Request) -> MinimumVersion:
     """What the request's headers demand. Raises Malformed."""
     seconds = requests.preferred_wait(request)
+    version, position = all_of(
+        lambda: requests.number(request, VERSION, 9),
+        lambda: requests.number(request, POSITION, 18),
+    )
     minimum = MinimumVersion(
-        requests.number(request, VERSION, 9),
-        requests.number(request, POSITION, 18),
+        version,
+        position,
         None if seconds is None else min(seconds, settings.longest_wait()),
         str(request.user.pk),
     )
@@ -184,10 +188,11 @@ def end_for_pages(wanted: MinimumVersion) -> int:
 
 def _attempts(wanted: MinimumVersion) -> Iterator[None]:
     """One at once, then one after each pause until the wait is over."""
-    if wanted.version is not None:
-        raise Malformed(
-            Fault(VERSION, f"A list has no single version. Use {POSITION} instead.", "invalid")
-        )
+    # With a position, the version says nothing more: a response to a command has both, and clients
+    # send them back together.
+    if wanted.version is not None and wanted.position is None:
+        detail = f"A list has no single version. Use {POSITION} instead."
+        raise Malformed(Fault(VERSION, detail, "invalid", HEADER))
     yield None
     wait = LIST_WAIT_SECONDS if wanted.wait is None else wanted.wait
     with _room(wanted.who, wait) as seconds:

@@ -5,6 +5,7 @@ and the headers of read-your-writes. The JSON parser is strict (RFC 8259; I-JSON
 rejects what Python's parser tolerates, and says where it is.
 """
 
+import codecs
 import json
 import re
 import string
@@ -18,19 +19,21 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from .errors import BodyTooLarge, Fault, LengthRequired, Malformed, inside
+from .errors import HEADER, BodyTooLarge, Fault, LengthRequired, Malformed, inside
 
 Versions = Container[int]
 # PostgreSQL's integer.
 LARGEST_VERSION = 2**31 - 1
 
 MINIMAL, REPRESENTATION = "minimal", "representation"
+APPLIED = "Preference-Applied"
 # A longer Prefer header is ignored as a whole: its end might change what its beginning means.
 LONGEST_PREFER = 1000
 TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 
 TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-TAGS = re.compile(rf"{TAG}(?:[ \t]*,[ \t]*{TAG})*")
+# Empty elements of a list are ignored (RFC 9110, 5.6.1).
+TAGS = re.compile(rf"[ \t,]*{TAG}(?:[ \t]*,[ \t,]*{TAG})*[ \t,]*")
 # An entity tag of this API: the version of the stream, a point, and the position of the row's last
 # event. A command compares the version only: what happens to an order's payment meanwhile makes no
 # decision about the order stale.
@@ -40,9 +43,12 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
-# Of JSON: the levels of nesting, and the numbers.
+# Of JSON: the levels of nesting, and the whole numbers that every client can read exactly (RFC
+# 7493, 2.2).
 DEEPEST = 32
-LARGEST = 2**63 - 1
+LARGEST = 2**53 - 1
+# The invalid parts that an error names.
+MOST_FAULTS = 100
 
 
 class Negotiation(DefaultContentNegotiation):
@@ -54,9 +60,24 @@ class Negotiation(DefaultContentNegotiation):
     ) -> Any:
         renderers = list(renderers)
         [first, *others] = renderers
-        if not others and request.headers.get("Accept", "*/*") in ("*/*", first.media_type):
+        accepted = request.headers.get("Accept", "*/*")
+        if not others and accepted in ("*/*", first.media_type):
             return first, first.media_type
-        return super().select_renderer(request, renderers, format_suffix)
+        refused = [
+            each.partition(";")[0].strip() for each in accepted.split(",") if _is_refused(each)
+        ]
+        allowed = [each for each in renderers if each.media_type not in refused]
+        return super().select_renderer(request, allowed, format_suffix)
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        """DRF ignores weights."""
+        return [each for each in super().get_accept_list(request) if not _is_refused(each)]
+
+
+def _is_refused(media_range: str) -> bool:
+    """Whether its weight is 0 (RFC 9110, 12.4.2)."""
+    parameters = (each.strip() for each in media_range.split(";")[1:])
+    return any(re.fullmatch(r"[qQ]=0(\.0{0,3})?", each) for each in parameters)
 
 
 def require_length(request: Request) -> None:
@@ -71,9 +92,8 @@ def number(request: Request, header: str, digits: int) -> int | None:
     if given is None:
         return None
     if not re.fullmatch(rf"[0-9]{{1,{digits}}}", given):
-        raise Malformed(
-            Fault(header, f"Expected a whole number of at most {digits} digits.", "invalid")
-        )
+        detail = f"Expected a whole number of at most {digits} digits."
+        raise Malformed(Fault(header, detail, "invalid", HEADER))
     return int(given)
 
 
@@ -81,6 +101,7 @@ def idempotency_key(request: Request) -> str | None:
     """The key without its quotes; None without the header. Raises Malformed.
 
     After draft-ietf-httpapi-idempotency-key-header. Quotes are optional: "a" and a are one key.
+    A key with a comma needs them: servers and proxies join a header that is sent twice to a, b.
     """
     given = request.headers.get(IDEMPOTENCY_KEY)
     if given is None:
@@ -89,9 +110,12 @@ def idempotency_key(request: Request) -> str | None:
     if given.startswith('"'):
         quoted = QUOTED.fullmatch(given)
         given = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    elif "," in given:
+        problem = "Given more than once, or a key with a comma but without quotes."
+        raise Malformed(Fault(IDEMPOTENCY_KEY, problem, "repeated", HEADER))
     if not VISIBLE.fullmatch(given):
         problem = "Expected 1 to 255 visible ASCII characters, quoted or unquoted."
-        raise Malformed(Fault(IDEMPOTENCY_KEY, problem, "invalid"))
+        raise Malformed(Fault(IDEMPOTENCY_KEY, problem, "invalid", HEADER))
     return given
 
 
@@ -135,9 +159,8 @@ def if_none_match(request: Request) -> Container[str]:
 def _tags(header: str, given: str) -> str:
     given = given.strip(" \t")
     if not TAGS.fullmatch(given):
-        raise Malformed(
-            Fault(header, 'Expected * or a list of entity tags such as "17".', "invalid")
-        )
+        detail = 'Expected * or a list of entity tags such as "17".'
+        raise Malformed(Fault(header, detail, "invalid", HEADER))
     return given
 
 
@@ -204,24 +227,49 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        headers = parser_context["request"].headers if parser_context else {}
-        if headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType("", detail="Content-Encoding is not supported.")
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body: bytes = stream.read(limit + 1)
-        if len(body) > limit:
-            raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
-        try:
-            tree = json.loads(
-                body.decode(), object_pairs_hook=_object, parse_constant=_reject_constant
-            )
-        except RecursionError:
-            raise Malformed(_too_deep("#")) from None
-        except ValueError as error:
-            raise Malformed(Fault("#", f"Invalid JSON in UTF-8: {error}", "not_json")) from None
-        if fault := _fault(tree, 1):
-            raise Malformed(fault._replace(pointer=f"#{fault.pointer}"))
-        return tree
+        return parse(read_body(stream, parser_context))
+
+
+def read_body(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> bytes:
+    """Raises UnsupportedMediaType, BodyTooLarge."""
+    headers = parser_context["request"].headers if parser_context else {}
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("", detail="Content-Encoding is not supported.")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body: bytes = stream.read(limit + 1)
+    if len(body) > limit:
+        raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+    return body
+
+
+def parse(body: bytes) -> Any:
+    """The value of the JSON. Raises Malformed."""
+    text = decode(body)
+    try:
+        tree = json.loads(text, object_pairs_hook=_object, parse_constant=_reject_constant)
+    except RecursionError:
+        raise Malformed(_too_deep("#")) from None
+    except json.JSONDecodeError as error:
+        raise _not_json(str(error)) from None
+    except ValueError:  # from int()
+        raise Malformed(Fault("#", "A number has too many digits.", "too_large")) from None
+    if faults := _faults(tree, 1):
+        raise Malformed(*(fault._replace(pointer=f"#{fault.pointer}") for fault in faults))
+    return tree
+
+
+def decode(body: bytes) -> str:
+    """The text of the body. Raises Malformed."""
+    if body.startswith(codecs.BOM_UTF8):
+        raise _not_json("a byte order mark is not allowed")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise _not_json(f"byte {error.start} is not valid UTF-8") from None
+
+
+def _not_json(reason: str) -> Malformed:
+    return Malformed(Fault("#", f"Invalid JSON in UTF-8: {reason}", "not_json"))
 
 
 class _ObjectWithDuplicates(dict[str, Any]):
@@ -242,39 +290,47 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reject_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
+    raise _not_json(f"{constant} is not a JSON number")
 
 
-def _fault(value: Any, depth: int) -> Fault | None:
-    """The first fault within the value, its pointer relative to the value. Pointers are made on the
+def _faults(value: Any, depth: int) -> tuple[Fault, ...]:
+    """The faults within the value, their pointers relative to the value. Pointers are made on the
     way back only, as most bodies have no fault."""
     parts: Iterable[tuple[str | int, Any]]
     match value:
         case str():
-            if "\0" in value:
-                detail = "Null characters are not allowed."
-                return Fault("", detail, "null_characters_not_allowed")
-            if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-                detail = "Lone surrogates are not allowed."
-                return Fault("", detail, "surrogate_characters_not_allowed")
-            return None
+            return _faults_of_text(value)
         case int() if abs(value) > LARGEST:
-            return Fault("", "The number does not fit in 64 bits.", "too_large")
+            return (Fault("", f"Larger than {LARGEST} (2^53 - 1).", "too_large"),)
         case dict() | list() if depth > DEEPEST:
-            return _too_deep("")
+            return (_too_deep(""),)
         case _ObjectWithDuplicates():
             pointer = inside("", value.repeated)
-            return Fault(pointer, "Duplicate member name.", "repeated")
+            return (Fault(pointer, "Duplicate member name.", "repeated"),)
         case dict():
             parts = value.items()
         case list():
             parts = enumerate(value)
         case _:
-            return None
+            return ()
+    faults: tuple[Fault, ...] = ()
     for part, each in parts:
-        if found := _fault(part, depth) or _fault(each, depth + 1):
-            return found._replace(pointer=inside("", part) + found.pointer)
-    return None
+        if found := _faults(part, depth) or _faults(each, depth + 1):
+            faults += tuple(
+                fault._replace(pointer=inside("", part) + fault.pointer) for fault in found
+            )
+            if len(faults) >= MOST_FAULTS:
+                break
+    return faults
+
+
+def _faults_of_text(text: str) -> tuple[Fault, ...]:
+    if "\0" in text:
+        return (Fault("", "Null characters are not allowed.", "null_characters_not_allowed"),)
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
+        detail = "Lone surrogates are not allowed."
+        return (Fault("", detail, "surrogate_characters_not_allowed"),)
+    return ()
 
 
 def _too_deep(pointer: str) -> Fault:

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from eventstore import registry
 from eventstore.privacy import personal_data
 
+from . import errors
 from .errors import Fault, Malformed
 
 HEADER = "X-Reveal-Reason"
@@ -30,19 +31,23 @@ def holds(model: type[models.Model]) -> bool:
     return bool(registry.personal().get(model))
 
 
-def is_revealed(request: Request, subject: str) -> bool:
-    """Whether the request gives a reason and the user may reveal; then it is recorded. False
-    without the header. Raises PermissionDenied and Malformed."""
+def reason_of(request: Request) -> str | None:
+    """None without the header. Raises Malformed."""
     reason = request.headers.get(HEADER)
+    if reason is not None and not re.fullmatch(REASON, reason):
+        detail = "A reason of 1 to 255 ASCII characters is required."
+        raise Malformed(Fault(HEADER, detail, "invalid", errors.HEADER))
+    return reason
+
+
+def is_revealed(request: Request, subject: str, reason: str | None) -> bool:
+    """Whether a reason is given and the user may reveal; then it is recorded. Raises
+    PermissionDenied."""
     if reason is None:
         return False
     user = request.user
     if not user.has_perm(RIGHT):
         raise PermissionDenied
-    if not re.fullmatch(REASON, reason):
-        raise Malformed(
-            Fault(HEADER, "A reason of 1 to 255 ASCII characters is required.", "invalid")
-        )
     details = {"page": request.get_full_path()}
     personal_data.reveal(user.get_username(), subject, reason=reason, details=details)
     return True
@@ -52,7 +57,12 @@ def refuse_for_lists(request: Request) -> None:
     """Raises Malformed."""
     if HEADER in request.headers:
         raise Malformed(
-            Fault(HEADER, "Lists cannot be revealed. Query one object instead.", "not_here")
+            Fault(
+                HEADER,
+                "Lists cannot be revealed. Query one object instead.",
+                "not_here",
+                errors.HEADER,
+            )
         )
 
 

@@ -2,11 +2,12 @@
 members are rejected."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, cast
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.urls import register_converter
 from django.urls.converters import StringConverter
@@ -43,17 +44,41 @@ def _instance(cls: type[serializers.Serializer]) -> serializers.Serializer:
     return cls()
 
 
+# The types of parsed JSON, in messages.
+JSON_TYPES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def json_type(value: Any) -> str:
+    return next(name for type_, name in JSON_TYPES.items() if isinstance(value, type_))
+
+
 class StrictSerializer(serializers.Serializer):
     """An object with these members and no others. makes: the class that is built from them."""
 
     makes: ClassVar[type] = dict
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = islice((name for name in data if name not in self.fields), MOST_UNKNOWN)
-            if errors := {name: ["Unknown member or parameter."] for name in unknown}:
-                raise serializers.ValidationError(errors, "unknown")
-        values = super().to_internal_value(data)
+        if not isinstance(data, Mapping):
+            detail = f"Expected an object, not {json_type(data)}."
+            raise serializers.ValidationError({"non_field_errors": [detail]}, "invalid")
+        unknown = {
+            name: [serializers.ErrorDetail("Unknown member or parameter.", "unknown")]
+            for name in islice((name for name in data if name not in self.fields), MOST_UNKNOWN)
+        }
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(unknown | dict(error.detail)) from None  # type: ignore[arg-type]
+        if unknown:
+            raise serializers.ValidationError(unknown)
         try:
             return self.makes(**values)
         except InvalidMessage as error:
@@ -62,20 +87,111 @@ class StrictSerializer(serializers.Serializer):
             ) from None
 
 
-# DRF rejects blank text by itself where it trims; the validator adds this to the OpenAPI document.
-# Python takes some control characters for white space that other languages do not.
-NOT_BLANK = RegexValidator(r"[^\s\x1c-\x1f\x85]", "This field may not be blank.", "blank")
+# Characters that are invisible, or that change how the text beside them is displayed: control
+# characters, soft hyphens, fillers, zero-width characters, and the marks that turn the direction of
+# writing. The zero-width joiners (U+200C, U+200D) stay: Persian and Indic names and many emoji are
+# written with them.
+INVISIBLE = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
+)
+# The same, of plane 14. Python and JavaScript have no common way to write them in a pattern.
+TAGS = re.compile("[\U000e0000-\U000e0fff]")
+LINE_ENDS = r"\t\n\r"
+BLANK = r" \xa0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000"
+BLANK_CHARACTERS = " \t\n\r\xa0\u200c\u200d\u3000"
+# Of texts with several lines: the same, but for the ends of lines and tabulators.
+INVISIBLE_IN_LINES = INVISIBLE.replace(r"\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f")
+
+
+class Characters(RegexValidator):
+    """Its pattern is in the OpenAPI document."""
+
+    def __call__(self, value: Any) -> None:
+        if not cast(re.Pattern[str], self.regex).search(value) or (
+            not value.isascii() and TAGS.search(value)
+        ):
+            if not value.strip(BLANK_CHARACTERS):
+                raise ValidationError("This field may not be blank.", "blank")
+            raise ValidationError(self.message, self.code)
+
+
+class TextRule(NamedTuple):
+    """What a text may have: text, or with allow_blank, text_or_blank."""
+
+    text: RegexValidator
+    text_or_blank: RegexValidator
+
+
+def _rule(blank: str, invisible: str) -> TextRule:
+    problem = "Control characters and invisible characters are not allowed."
+    pattern = rf"^[{blank}]*[^{blank}{invisible}][^{invisible}]*\Z"
+    return TextRule(
+        Characters(pattern, problem, "invisible_characters"),
+        Characters(rf"^[^{invisible}]*\Z", problem, "invisible_characters"),
+    )
+
+
+ONE_LINE = _rule(BLANK, INVISIBLE)
+LINES = _rule(BLANK + LINE_ENDS, INVISIBLE_IN_LINES)
+
+
+class Many(serializers.ListField):
+    default_error_messages = {"not_a_list": "Expected an array, not {input_type}."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=json_type(data))
+        return super().to_internal_value(data)
+
+
+class Choice(serializers.ChoiceField):
+    """expected: what the choices are, where they are too many for an error to name them."""
+
+    def __init__(self, choices: Sequence[str], expected: str = "", **options: Any) -> None:
+        expected = expected or f"one of {', '.join(choices)}"
+        super().__init__(
+            choices, error_messages={"invalid_choice": f"Expected {expected}."}, **options
+        )
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            detail = f"Expected a string, not {json_type(data)}."
+            raise serializers.ValidationError(detail, "invalid_choice")
+        return super().to_internal_value(data)
+
+
+class OpenChoice(serializers.CharField):
+    """A text of a response. Later versions may send other values than these."""
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = tuple(choices)
 
 
 class Text(serializers.CharField):
-    def __init__(self, *, max_length: int = 255, **options: Any) -> None:
+    """rule: ONE_LINE of visible characters, LINES of them, or None for any characters."""
+
+    def __init__(
+        self,
+        *,
+        max_length: int = 255,
+        rule: TextRule | None = ONE_LINE,
+        **options: Any,
+    ) -> None:
+        if rule is None and not options.get("allow_blank"):
+            options = {"min_length": 1} | options  # the others have it in their patterns
         super().__init__(max_length=max_length, **options)
-        if not self.allow_blank:
-            self.validators.append(NOT_BLANK)
+        self.longest = max_length
+        if rule is not None:
+            self.validators.append(rule.text_or_blank if self.allow_blank else rule.text)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
+        # By its validator DRF counts what is left after trimming; a schema counts all.
+        if len(data) > self.longest:
+            self.fail("max_length", max_length=self.longest)
         return super().to_internal_value(data)
 
 
@@ -88,7 +204,7 @@ class Key(Text):
             f"Expected 1 to {KEY_LENGTH} letters, digits, '.', '_' or '-', beginning with a letter"
             " or a digit.",
         )
-        super().__init__(validators=[known], **options)
+        super().__init__(rule=TextRule(known, known), **options)
 
 
 class Whole(serializers.IntegerField):
@@ -108,10 +224,38 @@ class Whole(serializers.IntegerField):
 class Digits(Whole):
     """A whole number in a query parameter, where every value is text."""
 
+    default_error_messages = {"invalid": "Expected a whole number from {least} to {most}."}
+
+    def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
+        self.least, self.most = min_value, max_value
+
     def to_internal_value(self, data: Any) -> int:
         if not re.fullmatch("[0-9]{1,18}", data):
-            self.fail("invalid")
+            self.fail("invalid", least=self.least, most=self.most)
         return int(data)
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        "description": "A time with its zone (RFC 3339), or a date: its midnight in UTC.",
+    }
+)
+class Moment(serializers.DateTimeField):
+    default_error_messages = {
+        "invalid": (
+            "Expected a time with its zone (RFC 3339) such as 2026-01-31T12:00:00Z, or a date."
+        )
+    }
+
+    def to_internal_value(self, value: Any) -> Any:
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            value += "T00:00:00Z"
+        if not re.fullmatch(r"[0-9-]{10}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})", value):
+            self.fail("invalid")
+        return super().to_internal_value(value.upper())
 
 
 class PriceShape(StrictSerializer):
@@ -122,7 +266,7 @@ class PriceShape(StrictSerializer):
 
     makes = Money
     amount = Whole(min_value=0, max_value=LARGEST_AMOUNT)
-    currency = serializers.ChoiceField(PAYABLE)
+    currency = Choice(PAYABLE, "the code of an ISO 4217 currency with a minor unit")
     exponent = Whole(min_value=0, max_value=FINEST, required=False)
 
 

@@ -3,6 +3,7 @@ once for each message id."""
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from eventstore.commands import inbox
 from eventstore.messages import Command, replace
 
 from . import requests
-from .errors import Fault, Malformed
+from .errors import Fault, Malformed, inside
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +53,16 @@ class WebhookView(APIView):
     signed_by: ClassVar[Mapping[str, str]]
 
     @classmethod
-    def decode(cls, body: bytes) -> Any:
-        """The body as a notice. Its texts may contain NUL. Raises Malformed."""
+    def decode(cls, body: bytes, part: type | None = None) -> Any:
+        """The body as a notice, or that part of it which every notice of the sender has. Its texts
+        may contain NUL. Raises Malformed."""
         try:
-            return msgspec.json.decode(body, type=cls.notice)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise Malformed(Fault("#", str(error), "invalid")) from None
+            return msgspec.json.decode(body, type=part or cls.notice)
+        except msgspec.ValidationError as error:
+            raise Malformed(_fault(str(error))) from None
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            requests.parse(body)  # names the place
+            raise Malformed(Fault("#", "Invalid JSON.", "not_json")) from None
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -81,6 +86,8 @@ class WebhookView(APIView):
         secrets = self.secrets()
         if not secrets:
             raise WebhooksShut
+        # Signatures are made over text.
+        requests.decode(body)
         for secret in secrets:
             try:
                 self.verify(body, request.headers, secret)
@@ -102,3 +109,28 @@ class WebhookView(APIView):
         digest = hashlib.sha256(body).hexdigest()[:16]
         logger.info("webhook %s %s: %s, SHA-256 %s", self.source, message_id, outcome, digest)
         return Response({"received": message_id, "repeat": not new})
+
+
+# How msgspec names types -> how JSON does.
+JSON_TYPES = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+}
+MISSING = re.compile("Object missing required field `([^`]+)`")
+PLACE = re.compile(r" - at `\$([^`]*)`$")
+
+
+def _fault(text: str) -> Fault:
+    """The fault in an error text of msgspec, which ends with a path such as $.data.object."""
+    found = PLACE.search(text)
+    pointer, what = "#", PLACE.sub("", text)
+    for part in re.findall(r"[^.\[\]]+", found[1] if found else ""):
+        pointer = inside(pointer, part)
+    if missing := MISSING.fullmatch(what):
+        return Fault(inside(pointer, missing[1]), "This field is required.", "required")
+    detail = re.sub("`([^`]+)`", lambda name: JSON_TYPES.get(name[1], name[1]), what)
+    return Fault(pointer, f"{detail}.", "invalid")

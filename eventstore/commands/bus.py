@@ -79,7 +79,9 @@ WriteOutcome = Callable[
 
 class Stale(Exception):
     """The caller decided on a version of the command's own stream that is not the current one.
-    actual: the current version; 0 for no stream."""
+
+    actual: the current version; 0 for no stream.
+    """
 
     def __init__(self, stream: str, actual: int) -> None:
         super().__init__(f"{stream} is at version {actual}.")
@@ -162,9 +164,11 @@ def dispatch_all(commands: Iterable[Command], *, metadata: Metadata | None = Non
     return dispatch_requests([Request(command, metadata) for command in commands])
 
 
-def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] = ()) -> Appended:
+def dispatch_requests(
+    requests: Iterable[Request], *, owing: Iterable[Request] = (), write: Write = log.write
+) -> Appended:
     """As dispatch_all, for commands of several correlations. owing: commands that the same append
-    puts into the outbox."""
+    puts into the outbox. write: as for dispatch, without the outcome."""
     commands = [route(command, _with_name(command, metadata)) for command, metadata in requests]
     outgoing = [log.outgoing(command, metadata=metadata) for command, metadata in owing]
 
@@ -173,7 +177,7 @@ def dispatch_requests(requests: Iterable[Request], *, owing: Iterable[Request] =
         batch.outgoing += outgoing
         for index in range(len(commands)):
             batch.decide(index)
-        return batch.write()
+        return batch.write(write)
 
     return _retry_on_conflict(attempt)
 

@@ -13,11 +13,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods
 
 from eventstore.log import audit
 
+from . import formatting
 from .detail import PageAdmin
 
 OPERATE = "eventstore.operate"
@@ -28,10 +30,12 @@ SHOWN = 20
 
 class Act(NamedTuple):
     """An action of a page. label: text of its button. meaning: one sentence that explains the
-    action to a new operator."""
+    action to a new operator. after: what to do next. is_final: it cannot be undone."""
 
     label: str
     meaning: str
+    after: str = ""
+    is_final: bool = False
 
 
 class Choice(NamedTuple):
@@ -40,7 +44,7 @@ class Choice(NamedTuple):
     things: every target; a POST is rejected if they differ from those of the confirmation page.
     shown: text of at least the first SHOWN targets. perform: (who, reason) -> the message that the
     operator gets. back: address to return to. form: further input, bound to the POST data; perform
-    reads its cleaned data.
+    reads its cleaned data. follow: links to where the operator continues.
     """
 
     subject: str
@@ -49,11 +53,14 @@ class Choice(NamedTuple):
     perform: Callable[[str, str], str]
     back: str
     form: forms.Form | None = None
+    follow: SafeString = formatting.EMPTY
 
     @property
     def digest(self) -> str:
-        """Identifies the targets that a confirmation page showed."""
-        return sha256(repr(list(self.things)).encode()).hexdigest()
+        """Identifies the targets that a confirmation page showed, and what had been done to them by
+        hand until then: a form from before a pause and a resume is rejected."""
+        shown = [*self.things, audit.last_of(self.subject)]
+        return sha256(repr(shown).encode()).hexdigest()
 
 
 class Button(NamedTuple):
@@ -111,9 +118,24 @@ class ActingAdmin(PageAdmin):
             raise Http404
         choice, error = self.choose(request, act), ""
         if request.method == "POST":
-            error = self._perform(request, choice)
-            if not error:
-                return HttpResponseRedirect(choice.back)
+            if not choice.things or request.POST.get("digest") != choice.digest:
+                error = (
+                    "The selection has changed since you opened this page. Check and confirm again."
+                )
+            elif choice.form is not None and not choice.form.is_valid():
+                error = "Invalid input. See the messages beside the fields."
+            else:
+                try:
+                    reason = audit.require_reason(
+                        request.POST.get("reason", "").replace("\x00", "")
+                    )
+                    done = choice.perform(request.user.get_username(), reason)
+                except self.refusals as refusal:
+                    error = str(refusal)
+                else:
+                    text = format_html("{} {} {}", done, self.acts[act].after, choice.follow)
+                    messages.success(request, text)
+                    return HttpResponseRedirect(choice.back)
         context: dict[str, Any] = self.admin_site.each_context(request) | {
             "title": self.acts[act].label,
             "subtitle": choice.subject,
@@ -132,17 +154,3 @@ class ActingAdmin(PageAdmin):
     @property
     def _act_view_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_act"
-
-    def _perform(self, request: HttpRequest, choice: Choice) -> str:
-        """Returns why the action was rejected, or "" after success."""
-        if not choice.things or request.POST.get("digest") != choice.digest:
-            return "The selection has changed since you opened this page. Check and confirm again."
-        if choice.form is not None and not choice.form.is_valid():
-            return "Invalid input. See the messages beside the fields."
-        try:
-            reason = audit.require_reason(request.POST.get("reason", "").replace("\x00", ""))
-            done = choice.perform(request.user.get_username(), reason)
-        except self.refusals as error:
-            return str(error)
-        messages.success(request, done)
-        return ""

@@ -9,4 +9,5 @@ from .pages import (  # noqa: F401
     sagas,
     streams,
     subscriptions,
+    webhooks,
 )

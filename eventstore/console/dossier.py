@@ -69,6 +69,17 @@ class Outgoing(NamedTuple):
     created_at: datetime
 
 
+class Pending(NamedTuple):
+    """outgoing: messages that wait in the outbox. parked: those that failed, wait behind one that
+    failed, or whose call is in progress."""
+
+    outgoing: Sequence[Outgoing]
+    parked: Sequence[Parked]
+
+    def __bool__(self) -> bool:
+        return bool(self.outgoing or self.parked)
+
+
 class Process(NamedTuple):
     """buttons: the actions that the saga's present step allows."""
 
@@ -77,15 +88,13 @@ class Process(NamedTuple):
 
 
 class Dossier(NamedTuple):
-    """timeline: the first LONGEST events of all streams. is_cut: there are more. outgoing:
-    commands, and messages to sagas and consumers, that wait in the outbox."""
+    """timeline: the first LONGEST events of all streams. is_cut: there are more."""
 
     timeline: Sequence[Moment]
     is_cut: bool
     streams: Sequence[StreamSummary]
     processes: Sequence[Process]
-    outgoing: Sequence[Outgoing]
-    parked: Sequence[Parked]
+    pending: Pending
 
     @property
     def has_hops(self) -> bool:
@@ -100,16 +109,12 @@ class Dossier(NamedTuple):
 def about(request: HttpRequest, identity: str) -> Dossier:
     """A fixed number of queries."""
     names = search.streams_named(identity)
-    keys = [*names, identity]
     events = masking.rows(
         request, list(Event.objects.filter(stream__in=names).order_by("position")[: LONGEST + 1])
     )
     by_broker = hops.hops(events[:LONGEST])
-    parked = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
-    first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
     admin_of_sagas: Any = admin.site.get_model_admin(SagaState)
     sagas = SagaState.objects.filter(saga__in=saga_names(), key=identity).order_by("saga")
-    receivers = [name for kind in (Commands, Saga, Consumer) for name in registry.of_kind(kind)]
     return Dossier(
         timeline=[
             Moment(
@@ -123,9 +128,18 @@ def about(request: HttpRequest, identity: str) -> Dossier:
         is_cut=len(events) > LONGEST,
         streams=_streams(request, list(dict.fromkeys(each.stream for each in events))),
         processes=[Process(each, admin_of_sagas.action_buttons(request, each)) for each in sagas],
-        outgoing=[Outgoing(*row) for row in rows(OUTGOING, [receivers, keys])],
-        parked=masking.rows(request, list(first)),
+        pending=pending(request, identity),
     )
+
+
+def pending(request: HttpRequest, identity: str) -> Pending:
+    """What waits for this id; three queries."""
+    keys = [*search.streams_named(identity), identity]
+    parked = Parked.objects.filter(subscription__in=list(registry.subscriptions()), key__in=keys)
+    first = parked.order_by("subscription", "position").defer("traceback")[:LONGEST]
+    receivers = [name for kind in (Commands, Saga, Consumer) for name in registry.of_kind(kind)]
+    outgoing = [Outgoing(*row) for row in rows(OUTGOING, [receivers, keys])]
+    return Pending(outgoing, masking.rows(request, list(first)))
 
 
 def _streams(request: HttpRequest, names: Sequence[str]) -> list[StreamSummary]:

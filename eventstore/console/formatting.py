@@ -8,9 +8,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from eventstore import codec
+from eventstore.models import Parked
+from eventstore.operations.lag import Lag
 
 SUMMARY = 120
 NOTHING = SafeString("–")
+EMPTY = SafeString("")
+# The state of a subscription -> the level of its badge; those that are missing have none.
+LEVELS = {"paused": "waiting", "dead letters": "bad", "behind": "waiting", "up to date": "good"}
 
 
 def pretty(value: Any) -> str:
@@ -73,6 +78,29 @@ def time(at: datetime | None) -> SafeString:
     return format_html('<time class="es-time" datetime="{}">{}</time>', at.isoformat(), text)
 
 
+def to_the_minute(at: datetime | None) -> SafeString:
+    """UTC, for lists; the tooltip has the milliseconds."""
+    if at is None:
+        return NOTHING
+    text = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    html = '<time class="es-time" datetime="{0}" title="{0}">{1}</time>'
+    return format_html(html, at.isoformat(), text)
+
+
+def next_attempt(parked: Parked) -> SafeString:
+    """When a parked message is tried again, and what it waits for until then."""
+    match parked.status:
+        case Parked.Status.DEAD:
+            return SafeString("never, unless an operator retries it")
+        case Parked.Status.LEASED:
+            return format_html(
+                "the call is in progress; its lease ends {} UTC", time(parked.due_at)
+            )
+    if parked.due_at is None:
+        return SafeString("after the earlier messages of its key")
+    return format_html("{} UTC", time(parked.due_at))
+
+
 def age(seconds: float) -> str:
     """Rounded: 0.4 s, 12 min, 3 h, 5 days."""
     if seconds < 60:
@@ -101,3 +129,7 @@ def short(name: object) -> SafeString:
 def badge(state: str, level: str = "") -> SafeString:
     """A state in a coloured frame. level: "good", "waiting", "bad" or "" for none."""
     return format_html('<span class="es-badge {}">{}</span>', f"es-{level}" if level else "", state)
+
+
+def subscription_badge(subscription: Lag) -> SafeString:
+    return badge(subscription.state, LEVELS.get(subscription.state, ""))

@@ -36,6 +36,12 @@ def with_query(address: str, query: Mapping[str, object]) -> str:
     return f"{address}?{urlencode(query)}" if query else address
 
 
+def list_of(model: type[Model], **query: object) -> str:
+    """The list of any model."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+    return with_query(reverse(name), query)
+
+
 def listing(model: str, **query: object) -> str:
     return with_query(reverse(f"admin:eventstore_{model}_changelist"), query)
 
@@ -69,6 +75,11 @@ def known_stream(key: str) -> SafeString:
     """A shortened key for lists; a link if it is the name of a stream."""
     text = formatting.short(key)
     return stream(key, text) if category_of(key) in registry.aggregates() else text
+
+
+def subjects(pages: Sequence[tuple[str, str]]) -> SafeString:
+    """Links to the pages about one subject, each by its kind."""
+    return side_by_side([link(address, kind) for kind, address in pages]) or formatting.NOTHING
 
 
 def side_by_side(links: Sequence[SafeString]) -> SafeString:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -13,7 +13,7 @@ from eventstore.log import search
 from eventstore.models import SagaState, Stream
 from eventstore.money import Money
 
-from . import formatting, links, masking
+from . import finding, formatting, links, masking
 from .names import saga_names
 from .reveal import RevealingAdmin
 
@@ -21,17 +21,34 @@ WHERE_IT_STANDS = ("streams", "version", "position", "updated")
 
 
 class ReadModelAdmin(RevealingAdmin):
-    """Rows are found by their full key, or as `named` defines. The key is the identity in the names
-    of its streams."""
+    """Rows are found by their key, by its last characters where an index allows it, and by other
+    columns. The key is the identity in the names of its streams.
+
+    searched_by: columns with an index -> the order of the rows that one value finds.
+    """
 
     search_fields: ClassVar[tuple[str, ...]] = ("pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("pk",)
+    searched_by: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    is_a_subject = True
     nothing = "No rows yet."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        return (self.named(queryset, term) if term else queryset), False
+        if not term:
+            return queryset, False
+        found = Q(pk__in=[term, *self._ending(term)])
+        for column, values in self.values_of(term).items():
+            found |= Q(**{f"{column}__in": values})
+        return queryset.filter(found), False
+
+    def found_by(self, request: HttpRequest, terms: Sequence[str]) -> Iterable[QuerySet[Any]]:
+        rows = self.get_queryset(request).defer(*self.list_defer)
+        yield rows.filter(pk__in=terms)
+        for column, values in self.values_of(terms[0]).items():
+            yield rows.filter(**{f"{column}__in": values}).order_by(*self.searched_by[column])
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -39,8 +56,12 @@ class ReadModelAdmin(RevealingAdmin):
         found = super().get_object(request, object_id, from_field)
         return found and masking.rows(request, [found])[0]
 
-    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(pk=term)
+    def values_of(self, term: str) -> Mapping[str, Sequence[str]]:
+        """Column -> the values that a term stands for in it."""
+        return {column: [term] for column in self.searched_by}
+
+    def _ending(self, term: str) -> Sequence[str]:
+        return finding.identities(term) if self.is_found_by_its_end else ()
 
     def streams(self, row: Model) -> SafeString:
         streams = [links.stream(each.stream) for each in _streams(row)]

@@ -5,15 +5,17 @@ A long list is read in stretches of LONGEST_LIST rows: its pages lie within one 
 next stretch begins after the key of the last row (keyset pagination).
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,8 +23,8 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from eventstore import postgres
-from eventstore.log import search
-from eventstore.postgres import rows
+from eventstore.log import pages, search
+from eventstore.postgres import quoted, rows
 
 from . import masking
 
@@ -55,13 +57,13 @@ class BoundedPaginator(Paginator):
     def estimate(self) -> int:
         """About how many rows the whole table has, at least those that were counted."""
         queryset: Any = self.object_list
-        ((estimated,),) = rows(ESTIMATE, [queryset.model._meta.db_table])
+        ((estimated,),) = rows(ESTIMATE, [quoted(queryset.model._meta.db_table)])
         return max(int(estimated), self.counted)
 
-    def last(self, field: str) -> Any:
-        """This field of the stretch's last row."""
+    def last(self, fields: Sequence[str]) -> tuple[Any, ...]:
+        """These fields of the stretch's last row."""
         queryset: Any = self.object_list
-        return queryset.values_list(field, flat=True)[LONGEST_LIST - 1]
+        return tuple(queryset.values_list(*fields)[LONGEST_LIST - 1])
 
 
 class BoundedChangeList(ChangeList):
@@ -88,14 +90,18 @@ class BoundedChangeList(ChangeList):
         found = found.defer(*self.model_admin.list_defer)
         if BEYOND not in request.GET:
             return found
-        order = self._order(request)
-        field = order.removeprefix("-")
+        fields, comparison = self._order(request)
+        meta = found.model._meta
         try:
-            text = request.GET[BEYOND].replace("\x00", "")
-            key = found.model._meta.get_field(field).to_python(text)
-        except ValidationError as error:
+            parts = zip(fields, _parts(request.GET[BEYOND], len(fields)), strict=True)
+            key = [meta.get_field(name).to_python(part) for name, part in parts]
+        except (ValidationError, ValueError) as error:
             raise IncorrectLookupParameters(str(error)) from error
-        return found.filter(**{f"{field}__{'gt' if field == order else 'lt'}": key})
+        return found.filter(pages.after(fields, comparison, key))
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Always that of an index: Django would sort the table by any column in the address."""
+        return list(self.model_admin.get_ordering(request))
 
     def get_results(self, request: HttpRequest) -> None:
         # A search combines several indexes and sorts the few rows that it finds.
@@ -106,23 +112,43 @@ class BoundedChangeList(ChangeList):
             paginator: Any = self.paginator
             self.next_stretch = ""
             if paginator.is_cut:
-                key = paginator.last(self._order(request).removeprefix("-"))
-                self.next_stretch = str(self.get_query_string({BEYOND: key}))
+                fields, _ = self._order(request)
+                key = [str(each) for each in paginator.last(fields)]
+                beyond = key[0] if len(key) == 1 else json.dumps(key)
+                self.next_stretch = str(self.get_query_string({BEYOND: beyond}))
         masking.rows(request, self.result_list)
         self.model_admin.annotate(self.result_list)
 
-    def _order(self, request: HttpRequest) -> str:
-        """The field that orders the list, with "-" for descending."""
-        return str(self.model_admin.get_ordering(request)[0])
+    def _order(self, request: HttpRequest) -> tuple[list[str], str]:
+        """The fields that order the list, and the comparison that leads further down."""
+        order = [str(each) for each in self.model_admin.get_ordering(request)]
+        fields = [each.removeprefix("-") for each in order]
+        return fields, "lt" if order[0].startswith("-") else "gt"
 
     def url_for_result(self, result: Model) -> str:
         return self.model_admin.url_of(result) or super().url_for_result(result)
 
 
+def _parts(text: str, count: int) -> Sequence[str]:
+    """The values of a key: of several fields, a JSON array. Raises ValueError."""
+    text = text.replace("\x00", "")
+    if count == 1:
+        return [text]
+    parts = json.loads(text)
+    if not isinstance(parts, list) or not all(isinstance(each, str) for each in parts):
+        raise ValueError("a key of several fields is an array of texts")
+    return [each.replace("\x00", "") for each in parts]
+
+
 @method_decorator(require_safe, name="changelist_view")
 @method_decorator(require_safe, name="changeform_view")
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Subclasses order by a unique field that has an index. nothing: text of an empty list."""
+    """Subclasses order by fields that are unique together and have an index, all in one direction.
+
+    nothing: text of an empty list. is_a_subject: its rows are what streams, sagas and messages are
+    about, by their identity. is_found_by_its_end: its key has an index by its last characters.
+    narrow: how many columns a small screen shows.
+    """
 
     actions = None
     paginator = BoundedPaginator
@@ -136,6 +162,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     change_list_template = "admin/eventstore/change_list.html"
     change_form_template = "admin/eventstore/change_form.html"
     nothing = "Nothing yet."
+    is_a_subject = False
+    is_found_by_its_end = False
+    narrow = 3
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        if not apps.is_installed("eventstore.console"):
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} is a page of the console: add 'eventstore.console' to"
+                " INSTALLED_APPS, before 'django.contrib.admin'."
+            )
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -176,6 +213,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def annotate(self, page: Sequence[Any]) -> None:
         """Add what the list shows besides columns to the rows of one page, by one query for all."""
+
+    def found_by(self, request: HttpRequest, terms: Sequence[str]) -> Iterable[QuerySet[Any]]:
+        """The rows that the search over everything shows for any of these terms. Each query uses
+        one index, and is cut by the caller."""
+        return ()
 
     def url_of(self, row: Any) -> str:
         """The address of a row's page; "" if it has the primary key."""

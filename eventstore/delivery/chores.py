@@ -26,10 +26,16 @@ class Chore(NamedTuple):
 
 CHORES = (
     Chore("eventstore.clear_outbox", 10.0, "eventstore.operations.maintenance.clear_outbox"),
+    Chore(
+        "eventstore.clear_integration_outbox",
+        2.0,
+        "eventstore.operations.maintenance.clear_integration_outbox",
+    ),
     Chore("eventstore.rebuild", 2.0, "eventstore.operations.maintenance.rebuild"),
     Chore("eventstore.watch", 5.0, "eventstore.operations.maintenance.watch"),
     Chore("eventstore.forget_answers", 600.0, "eventstore.operations.maintenance.forget_answers"),
     Chore("eventstore.forget_received", 600.0, "eventstore.operations.maintenance.forget_received"),
+    Chore("eventstore.tend_webhooks", 60.0, "eventstore.operations.maintenance.tend_webhooks"),
     Chore("eventstore.take_snapshots", 5.0, "eventstore.operations.maintenance.take_snapshots"),
 )
 

@@ -18,7 +18,9 @@ from eventstore.subscriptions import (
     Relay,
     Saga,
     Subscription,
+    Webhooks,
 )
+from eventstore.webhooks import enqueue
 
 from . import relays
 
@@ -36,7 +38,8 @@ class Kind(NamedTuple):
     has transactions of its own because it waits for others. order_key: (subscription, message) ->
     the
     key besides its stream that a message must stay in order with. is_reader: it sends no commands,
-    so it may wait until the processes have answered one another.
+    so it may wait until the processes have answered one another. skips: whether the cursor may move
+    without a message being read.
     """
 
     deliver: Callable[[str, Any, Sequence[Message]], None] | None = None
@@ -44,6 +47,7 @@ class Kind(NamedTuple):
     order_key: Callable[[Any, Message], str] | None = None
     batch: int = BATCH
     is_reader: bool = False
+    skips: Callable[[], bool] | None = None
 
 
 KINDS: Mapping[type[Subscription], Kind] = {
@@ -64,6 +68,11 @@ KINDS: Mapping[type[Subscription], Kind] = {
     ),
     Consumer: Kind(deliver=lambda name, consumer, messages: deliver(name, consumer, messages)),
     Relay: Kind(step=lambda name, each, limit: relays.step(name, each), is_reader=True),
+    Webhooks: Kind(
+        deliver=lambda name, webhooks, messages: enqueue.deliver(webhooks, messages),
+        is_reader=True,
+        skips=enqueue.has_nothing_to_do,
+    ),
     Commands: Kind(deliver=lambda name, commands, messages: decide.decide(messages)),
 }
 

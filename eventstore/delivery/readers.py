@@ -11,7 +11,7 @@ from django.db import Error, close_old_connections
 from eventstore import postgres
 from eventstore.messaging import brokers
 from eventstore.messaging.consumers import dead_letters, intake
-from eventstore.messaging.consumers.dead_letters import DeadLetterTopics
+from eventstore.messaging.consumers.dead_letters import DeadLetter, DeadLetterTopics
 from eventstore.messaging.consumers.intake import OffsetMoved
 from eventstore.messaging.transport import BrokerProblem, Reading, Source
 from eventstore.outbox import cursors, wakeup
@@ -38,11 +38,13 @@ class Handlers:
         self.name, self.stopping = name, stopping
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name} handlers")
         self.done: Future[None] = self.thread.submit(postgres.close)
-        self.has_work = False
+        # What a process before this one has stored may wait.
+        self.has_work = True
 
-    def note(self, stored: int) -> None:
-        """So many messages are new. What comes while the thread delivers is delivered after it."""
-        self.has_work |= stored > 0
+    def note(self, has_work: bool) -> None:
+        """Whether there may be something to deliver. What comes while the thread delivers is
+        delivered after it."""
+        self.has_work |= has_work
         if self.has_work and self.done.done():
             self.has_work = False
             self.done = self.thread.submit(self.deliver)
@@ -61,7 +63,8 @@ class Handlers:
 
 class Copies:
     """Copies of a consumer's dead letters. A broker without the topic must not keep the consumer
-    from reading."""
+    from reading. There is a client only while there is something to copy: nothing polls an idle
+    one, so its errors would be logged at the next dead letter."""
 
     def __init__(self, broker: str, name: str) -> None:
         self.broker, self.name = broker, name
@@ -69,13 +72,17 @@ class Copies:
 
     def make(self) -> None:
         try:
-            if self.topics is None:
-                self.topics = brokers.dead_letters(self.broker)
-            while dead_letters.copy(self.name, self.topics):
+            while dead_letters.copy(self.name, self):
                 pass
         except BrokerProblem as problem:
             logger.warning("%s: dead letters wait: %s", self.name, problem)
+        finally:
             self.close()
+
+    def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
+        if self.topics is None:
+            self.topics = brokers.dead_letters(self.broker)
+        self.topics.send(consumer, letters)
 
     def close(self) -> None:
         topics, self.topics = self.topics, None
@@ -95,6 +102,7 @@ class Reader:
         self.source: Source | None = None
         self.failures = 0
         self.chores_at = 0.0
+        self.is_held = False
         self.stopping = threading.Event()
         self.handlers, self.copies = Handlers(self.name, self.stopping), Copies(broker, self.name)
         self.thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -133,10 +141,12 @@ class Reader:
         heartbeats.note(heartbeats.consumer(self.name))
         if time.monotonic() > self.chores_at:
             self.chores_at = time.monotonic() + CHORE_SECONDS
-            self.source.hold(cursors.is_far_behind(self.name, BACKLOG))
+            self.is_held = cursors.is_far_behind(self.name, BACKLOG)
+            self.source.hold(self.is_held)
             stored += intake.release_overdue(self.name)
             self.copies.make()
-        self.handlers.note(stored)
+        # While it is held nothing comes, and only a step moves the cursor over what is not for it.
+        self.handlers.note(stored > 0 or self.is_held)
 
     def _rest(self) -> None:
         self._close()

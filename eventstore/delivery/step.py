@@ -20,6 +20,14 @@ from eventstore.outbox import cursors, parked
 from eventstore.outbox.cursors import Claim
 from eventstore.outbox.parked import Due, ParkedMessage
 from eventstore.postgres import atomic
+from eventstore.schemas.registry.errors import (
+    BodyMismatch,
+    ForeignSchemaId,
+    InvalidSchemaId,
+    NotAvro,
+    RegistryUnreachable,
+    WrongMagicByte,
+)
 from eventstore.subscriptions import Subscription
 
 from . import poison
@@ -29,6 +37,17 @@ logger = logging.getLogger(__name__)
 
 # Not the fault of a message: the whole step is rolled back and retried.
 PASSING = (OperationalError, InterfaceError, WrongExpectedVersion)
+# No retry helps. An operator can retry after the code has changed.
+HOPELESS = (
+    poison.PoisonMessage,
+    WrongMagicByte,
+    InvalidSchemaId,
+    ForeignSchemaId,
+    NotAvro,
+    BodyMismatch,
+)
+# What waits for an unreachable registry is retried every half minute or so.
+WAITING_ATTEMPTS = 6
 # An OperationalError that is a message's fault: SQLSTATE class 54, a value is too large, for
 # instance for an index.
 PROGRAM_LIMIT_EXCEEDED = "54"
@@ -107,7 +126,9 @@ def _step(delivery: "Delivery", limit: int) -> int:
         if (claimed := cursors.claim(delivery.name)) is None:
             return 0
         due = parked.due(delivery.name, limit) if claimed.parked else []
-        messages = cursors.read(delivery.name, claimed, limit)
+        # After the claim: whoever wants what is recorded from now on is asked again.
+        skips = delivery.kind.skips is not None and delivery.kind.skips()
+        messages = [] if skips else cursors.read(delivery.name, claimed, limit)
         until = messages[-1].position if len(messages) == limit else claimed.until
         batch = Batch(claimed, due, messages, until)
         if not poison.suspected(claimed, due, messages):
@@ -184,7 +205,7 @@ class Delivery:
             self.isolate(free[:half])
             self.isolate(free[half:])
 
-    def park(self, message: Message, error: Exception, *, attempts: int = 1) -> None:
+    def park(self, message: Message, error: Exception, *, attempts: int = 0) -> None:
         """Further messages wait behind its first key only, because its settling wakes up those
         behind one key."""
         logger.error(
@@ -195,6 +216,7 @@ class Delivery:
             exc_info=error,
         )
         key = self._keys(message)[0]
+        attempts = attempts or _attempts(error, 1)
         parked.park(self.name, [parked.failed(message.position, error, attempts=attempts, key=key)])
         self.held.add(key)
 
@@ -213,8 +235,7 @@ class Delivery:
             except Exception as error:
                 if _is_passing(error):
                     raise
-                is_poison = isinstance(error, poison.PoisonMessage)
-                attempts = parked.ATTEMPTS if is_poison else each.attempts + 1
+                attempts = _attempts(error, each.attempts + 1)
                 at, token = each.position, each.attempts
                 failed = parked.failed(at, error, attempts=attempts, token=token)
                 parked.postpone(self.name, [failed])
@@ -263,6 +284,16 @@ class MarkedDelivery(Delivery):
                 self.park(message, error, attempts=parked.ATTEMPTS)
             else:
                 self.isolate([message])
+
+
+def _attempts(error: Exception, attempts: int) -> int:
+    """How many attempts count: bytes that can never be read are a dead letter at once, and what
+    waits for a registry never becomes one."""
+    if isinstance(error, HOPELESS):
+        return parked.ATTEMPTS
+    if isinstance(error, RegistryUnreachable):
+        return min(attempts, WAITING_ATTEMPTS)
+    return attempts
 
 
 def _is_passing(error: Exception) -> bool:

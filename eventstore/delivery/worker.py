@@ -14,6 +14,7 @@ from eventstore import log, registry
 from eventstore.effects import calls
 from eventstore.messaging import relay
 from eventstore.outbox import cursors, wakeup
+from eventstore.webhooks import sender
 
 from . import chores, heartbeats, relays, step
 from .kinds import READERS_BATCH, kind_of
@@ -34,7 +35,8 @@ class Worker:
 
     readers: one thread for the read models. Under load they get their batches there while the other
     subscriptions go on in the calling thread; without it, everything runs in the calling thread.
-    awaits_relays: deliver until relays are done as well; they work in threads of their own.
+    awaits_relays: deliver until relays and webhooks are done as well; they work in threads of their
+    own.
     """
 
     def __init__(self, readers: Executor | None = None, *, awaits_relays: bool = False) -> None:
@@ -78,7 +80,9 @@ class Worker:
         with wakeup.quiet():
             while time.monotonic() < until:
                 found = cursors.look()
-                ready = found - {cursors.DEADLINES} - relays.unavailable(found)
+                if cursors.WEBHOOKS in found:
+                    sender.this_process.look()
+                ready = found - {cursors.DEADLINES, cursors.WEBHOOKS} - relays.unavailable(found)
                 if ready := ready | _with_answers():
                     delivered += self.deliver_ready(ready, until)
                     continue
@@ -87,6 +91,8 @@ class Worker:
                     calls.this_process.wait_for_any(CALL_WAIT_SECONDS)
                 elif self.awaits_relays and relay.this_process.under_way():
                     relay.this_process.wait(CALL_WAIT_SECONDS)
+                elif self.awaits_relays and sender.this_process.is_busy:
+                    time.sleep(CALL_WAIT_SECONDS)
                 elif cursors.DEADLINES not in found or not step.tell_deadlines():
                     return delivered
             # A worker that is never idle must handle deadlines too.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-from eventstore import log
+from eventstore import log, results
 from eventstore.log import OutgoingMessage, epochs
 from eventstore.messages import Command, Message, Metadata
 from eventstore.outbox import cursors, parked
@@ -73,10 +73,11 @@ class Call:
         """A repeated call looks for the result first: the provider may have forgotten its key."""
         event, keys = self.message.body, self.effect.keys(self.message)
         if self.again and (find := self.effect.find.get(type(event))):
-            found = next(filter(None, (find(event, key) for key in keys)), None)
-            if found:
-                return found
-        return self.effect.perform[type(event)](event, keys[0])
+            for key in keys:
+                if found := results.command_or_none(find, find(event, key)):
+                    return found
+        perform = self.effect.perform[type(event)]
+        return results.command(perform, perform(event, keys[0]))
 
     def postponed(self) -> ParkedMessage:
         """How the message waits after the error of the call."""

@@ -10,7 +10,7 @@ from django.db import close_old_connections
 
 from eventstore.codec import encode_json
 from eventstore.models import SandboxCall
-from eventstore.postgres import rows
+from eventstore.postgres import quoted, rows
 
 Answer = TypeVar("Answer")
 Entry = dict[str, Any]
@@ -86,7 +86,9 @@ class Book:
 
     def write(self, entries: Sequence[Entry]) -> dict[str, int]:
         """Returns the number of tries of each key. Call it in the writer's thread."""
-        statement = ENTER.format(table=self.model._meta.db_table, columns=", ".join(entries[0]))
+        statement = ENTER.format(
+            table=quoted(self.model._meta.db_table), columns=", ".join(map(quoted, entries[0]))
+        )
         return dict(rows(statement, [encode_json(entries).decode()]))
 
     def answer(self, course: Course, tries: int) -> None:

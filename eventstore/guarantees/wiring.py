@@ -2,17 +2,28 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
-from django.core.checks import CheckMessage, Error, register
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.db.models import Model
 
 from eventstore import log, registry, settings
-from eventstore.subscriptions import NOW, Commands, Consumer, Effect, Projection, Publication, Saga
+from eventstore.subscriptions import (
+    AVRO,
+    JSON,
+    NOW,
+    Commands,
+    Consumer,
+    Publication,
+    Saga,
+    Webhooks,
+)
+
+from . import forms, references
 
 TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 SUBSCRIPTION_NAME = re.compile(
@@ -22,25 +33,23 @@ SUBSCRIPTION_NAME = re.compile(
 
 @register()
 def check_wiring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    found: list[CheckMessage] = [
-        *_invalid_names(),
-        *_undecided_commands(),
-        *_events_without_a_name(),
-        *_functions_in_the_wrong_entry(),
-        *_gaps_in_upcasters(),
-        *_invalid_subscriptions(),
-        *_invalid_consumers(),
-        *_invalid_personal_fields(),
-    ]
-    if settings.wake_workers() and find_spec("celery") is None:
-        found.append(
-            Error(
-                "EVENTSTORE_WAKE_WORKERS is on, but Celery is not installed. Install it, or set"
-                " EVENTSTORE_WAKE_WORKERS = False.",
-                id="eventstore.E016",
-            )
-        )
+    found: list[CheckMessage] = list(forms.check())
+    if not found:
+        for check in (*CHECKS, *references.CHECKS):
+            found += _run(check)
     return found
+
+
+def _run(check: Callable[[], Iterable[CheckMessage]]) -> Iterator[CheckMessage]:
+    """An error in a check is a finding: `manage.py check` shows the others, too."""
+    try:
+        yield from check()
+    except Exception as error:  # whatever the project's objects raise
+        yield Error(
+            f"The check {check.__name__} failed with {error!r}. Something in the wiring has a form"
+            " that it does not expect.",
+            id="eventstore.E045",
+        )
 
 
 def _invalid_names() -> Iterator[Error]:
@@ -109,34 +118,6 @@ def _events_without_a_name() -> Iterator[Error]:
                 yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
 
 
-def _functions_in_the_wrong_entry() -> Iterator[Error]:
-    wiring = registry.wiring()
-    tables: list[Any] = [
-        table for aggregate in wiring.AGGREGATES for table in (aggregate.decide, aggregate.evolve)
-    ]
-    for each in registry.subscriptions().values():
-        match each:
-            case Projection(evolve=table) | Saga(react=table) | Publication(publish=table):
-                tables.append(table)
-            case Effect(perform=table, find=found):
-                tables += [table, found]
-    for table in tables:
-        for message, function in table.items():
-            inner = function.func if isinstance(function, partial) else function
-            if inner.__name__ == "<lambda>":
-                continue  # it has no annotations
-            hints = [hint for name, hint in get_type_hints(inner).items() if name != "return"]
-            # All classes in the annotations of its arguments, also those in unions.
-            taken = {part for hint in hints for part in getattr(hint, "__args__", None) or (hint,)}
-            if message not in taken:
-                name = getattr(function, "__qualname__", function)
-                yield Error(
-                    f"{name} is the function for {message.__name__}, which is not the annotated"
-                    " type of any of its arguments.",
-                    id="eventstore.E007",
-                )
-
-
 def _gaps_in_upcasters() -> Iterator[Error]:
     for table in getattr(registry.wiring(), "UPCASTERS", ()):
         for name, steps in table.items():
@@ -174,6 +155,22 @@ def _invalid_subscriptions() -> Iterator[Error]:
             )
 
 
+def _invalid_encodings() -> Iterator[Error]:
+    for name, each in registry.of_kind(Publication).items():
+        if each.encoding not in (JSON, AVRO):
+            yield Error(
+                f"The publication {name!r} has the encoding {each.encoding!r}: use {JSON!r} or"
+                f" {AVRO!r}.",
+                id="eventstore.E041",
+            )
+        elif each.encoding == AVRO and find_spec("fastavro") is None:
+            yield Error(
+                f"The publication {name!r} is written in Avro, but fastavro is not installed."
+                " Install confluent-kafka[avro,schemaregistry].",
+                id="eventstore.E042",
+            )
+
+
 def _invalid_consumers() -> Iterator[Error]:
     for name, each in registry.of_kind(Consumer).items():
         if isinstance(each.topics, str) or not each.topics:
@@ -186,6 +183,47 @@ def _invalid_consumers() -> Iterator[Error]:
             yield Error(
                 f"The consumer {name!r} has no function for {', '.join(not_handlers)}.",
                 id="eventstore.E020",
+            )
+
+
+def _invalid_webhooks() -> Iterator[Error]:
+    found = registry.of_kind(Webhooks)
+    if found and find_spec("httpcore") is None:
+        yield Error(
+            "The wiring sends webhooks, but httpcore is not installed. Install the extra"
+            " `webhooks` of this package.",
+            id="eventstore.E040",
+        )
+    if len(found) > 1:
+        yield Error(
+            f"The wiring has {len(found)} subscriptions of webhooks: {', '.join(found)}. Name all"
+            " publications in one.",
+            id="eventstore.E038",
+        )
+    for name, each in found.items():
+        events = Counter(
+            event for publication in each.publications for event in publication.publish
+        )
+        for event, count in events.items():
+            if count > 1:
+                yield Error(
+                    f"{count} publications of {name!r} publish {event.__name__}: their events would"
+                    " have the same ids.",
+                    id="eventstore.E039",
+                )
+
+
+def _missing_apps() -> Iterator[Warning]:
+    """Apps that bring commands which our messages name."""
+    uses = {
+        "eventstore.messaging": ("There are brokers", bool(settings.brokers())),
+        "eventstore.webhooks": ("The wiring sends webhooks", bool(registry.of_kind(Webhooks))),
+    }
+    for app, (use, is_used) in uses.items():
+        if is_used and not apps.is_installed(app):
+            yield Warning(
+                f"{use}, but {app} is not in INSTALLED_APPS: manage.py lacks its commands.",
+                id="eventstore.W043",
             )
 
 
@@ -210,3 +248,27 @@ def _invalid_personal_fields() -> Iterator[Error]:
                         " still valid.",
                         id="eventstore.E018",
                     )
+
+
+def _celery_is_missing() -> Iterator[Error]:
+    if settings.wake_workers() and find_spec("celery") is None:
+        yield Error(
+            "EVENTSTORE_WAKE_WORKERS is on, but Celery is not installed. Install it, or set"
+            " EVENTSTORE_WAKE_WORKERS = False.",
+            id="eventstore.E016",
+        )
+
+
+CHECKS = (
+    _invalid_names,
+    _undecided_commands,
+    _events_without_a_name,
+    _gaps_in_upcasters,
+    _invalid_subscriptions,
+    _invalid_encodings,
+    _invalid_consumers,
+    _invalid_webhooks,
+    _invalid_personal_fields,
+    _missing_apps,
+    _celery_is_missing,
+)

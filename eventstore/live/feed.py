@@ -49,6 +49,13 @@ class Admission(NamedTuple):
     followed: Follow
 
 
+class Holding(NamedTuple):
+    """What permits a socket: a token, for a topic."""
+
+    token: str
+    topic: str
+
+
 class CloseSocket(Exception):
     """The socket is closed. code: 4000 + the HTTP status code, or a code of RFC 6455."""
 
@@ -62,7 +69,7 @@ class Feed(NamedTuple):
 
     admit: who may follow what; raises CloseSocket.
     items: messages -> what clients see of them.
-    still_held: tokens -> those that are still valid.
+    still_held: tokens with the topics that they follow -> those that may still follow them.
     no_socket: the status and the headers of a request that is no WebSocket handshake -> the headers
     and the body of its response.
     """
@@ -71,5 +78,5 @@ class Feed(NamedTuple):
     types: Sequence[str]
     admit: Callable[[SocketRequest], Admission]
     items: Callable[[Sequence[Message]], Sequence[FeedItem]]
-    still_held: Callable[[Collection[str]], Collection[str]]
+    still_held: Callable[[Collection["Holding"]], Collection["Holding"]]
     no_socket: Callable[[int, Mapping[str, str]], tuple[Mapping[str, str], bytes]]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from eventstore import settings
 
-from .feed import CloseSocket, FeedItem
+from .feed import CloseSocket, FeedItem, Holding
 
 # Items and bytes that may be queued for a client. A slower client is disconnected; it reconnects
 # with the position of its last event. A single item may be larger.
@@ -15,12 +15,13 @@ MAILBOX_BYTES = 4 << 20
 
 
 class Follower:
-    """One socket. held: the token that permits it. ended: set with the reason when the socket has
+    """One socket. held: what permits it. ended: set with the reason when the socket has
     to
     be closed."""
 
     def __init__(self, topic: str, *, after: int, held: str, who: str) -> None:
-        self.topic, self.after, self.held, self.who = topic, after, held, who
+        self.topic, self.after, self.who = topic, after, who
+        self.held = Holding(held, topic)
         self.mailbox: asyncio.Queue[FeedItem] = asyncio.Queue(MAILBOX)
         self._bytes = 0
         self.ended: asyncio.Future[CloseSocket] = asyncio.get_running_loop().create_future()
@@ -110,13 +111,14 @@ class Followers:
         if not self._by_topic[follower.topic]:
             del self._by_topic[follower.topic]
 
-    def held(self) -> set[str]:
+    def held(self) -> set[Holding]:
         return {follower.held for follower in self._all()}
 
-    def end_those_of(self, tokens: Collection[str]) -> None:
+    def end_those_of(self, lost: Collection[Holding]) -> None:
         for follower in self._all():
-            if follower.held in tokens:
-                follower.end(CloseSocket(4401, "the token has expired or was revoked"))
+            if follower.held in lost:
+                reason = "the token has expired or was revoked, or its user lost the right to this"
+                follower.end(CloseSocket(4401, reason))
 
     def __len__(self) -> int:
         return len(self._all())

@@ -106,7 +106,11 @@ class Sockets:
         opening = connection.request
         assert opening is not None
         path, _, query = opening.path.partition("?")
-        headers = {name.lower(): value for name, value in opening.headers.raw_items()}
+        headers = dict[str, str]()
+        for name, value in opening.headers.raw_items():
+            # A header may be sent in several lines (RFC 9110, 5.3).
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {value}" if key in headers else value
         offered = headers.get("sec-websocket-protocol", "").split(",")
         request = SocketRequest(path, query, headers, tuple(each.strip() for each in offered))
         token, who, followed = await self._query(self.feed.admit, request)

@@ -1,6 +1,7 @@
 """The audit log of operators' actions: who, when and why, recorded in the transaction of the
 action."""
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -28,8 +29,16 @@ KNOWN = {
 }
 
 
+LONGEST_REASON = 2000
+LAST_OF = """
+    SELECT id FROM eventstore_operator_action WHERE subject = %s ORDER BY id DESC LIMIT 1
+"""
+# Blank, although Unicode counts them among letters and symbols.
+BLANK = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
+
+
 class ReasonMissing(ValueError):
-    """An action that cannot be undone needs a reason."""
+    """An action that cannot be undone needs a reason that can be read and recorded."""
 
 
 def record(
@@ -44,10 +53,24 @@ def record(
 
 
 def require_reason(reason: str) -> str:
-    """The reason, stripped. Raises ReasonMissing."""
-    if not reason.strip():
+    """The reason without invisible characters, stripped. Raises ReasonMissing."""
+    visible = "".join(
+        each
+        for each in reason
+        if each == "\n" or (unicodedata.category(each)[0] != "C" and each not in BLANK)
+    ).strip()
+    if not visible:
         raise ReasonMissing("A reason is required; it is recorded with the action.")
-    return reason.strip()
+    if len(visible) > LONGEST_REASON:
+        raise ReasonMissing(
+            f"The reason has {len(visible)} characters; at most {LONGEST_REASON} are recorded."
+        )
+    return visible
+
+
+def last_of(subject: str) -> int:
+    """The id of the last action on this subject; 0 without one."""
+    return next((int(id_) for (id_,) in rows(LAST_OF, [subject])), 0)
 
 
 def known(column: str) -> list[str]:

@@ -116,6 +116,11 @@ def uuid(term: str) -> UUID | None:
         return None
 
 
+def position(term: str) -> int | None:
+    """A position of the log."""
+    return int(term) if term.isascii() and term.isdigit() and len(term) < 19 else None
+
+
 def time(text: str) -> datetime:
     """A time without a zone is in the project's time zone. Raises NotATime."""
     try:

@@ -6,8 +6,8 @@ from django.db import transaction
 
 from eventstore.postgres import execute, rows
 
-# No append gets a position meanwhile. The tables are locked in the order in which an append uses
-# them.
+# No append writes meanwhile, and one that waits with its position checks it afterwards. The tables
+# are locked in the order in which an append uses them.
 STOP_APPENDS = "LOCK TABLE eventstore_event, eventstore_outbox IN SHARE ROW EXCLUSIVE MODE"
 REACHED = """
     SELECT coalesce(pg_sequence_last_value('eventstore_position'), 0), greatest(

@@ -15,29 +15,29 @@ from .transport import Reading, Source, Transport
 
 def transport(broker: str, relay: str) -> Transport:
     """A new client for one relay."""
-    kind, options = _of(broker)
-    made: Transport = kind(relay, origin(), options)
+    kind, given = _of(broker)
+    made: Transport = kind(relay, origin(), given)
     return made
 
 
 def transport_without_transactions(broker: str, name: str) -> Transport:
     """A new client that publishes at least once, and keeps no checkpoint."""
-    kind, options = _of(broker)
-    made: Transport = kind.without_transactions(name, origin(), options)
+    kind, given = _of(broker)
+    made: Transport = kind.without_transactions(name, origin(), given)
     return made
 
 
 def source(broker: str, reading: Reading) -> Source:
     """A new client that reads for one consumer. Raises BrokerProblem."""
-    kind, options = _of(broker)
-    made: Source = kind.source(broker, reading, options)
+    kind, given = _of(broker)
+    made: Source = kind.source(broker, reading, given)
     return made
 
 
 def dead_letters(broker: str) -> DeadLetterTopics:
     """A new client for dead letters. Raises BrokerProblem."""
-    kind, options = _of(broker)
-    made: DeadLetterTopics = kind.dead_letters(options)
+    kind, given = _of(broker)
+    made: DeadLetterTopics = kind.dead_letters(given)
     return made
 
 
@@ -62,14 +62,25 @@ def readings(broker: str) -> list[Reading]:
 
 def administration(broker: str) -> Any:
     """What creates topics and exchanges, and says what is missing."""
-    kind, options = _of(broker)
-    return kind.administration(options)
+    kind, given = _of(broker)
+    return kind.administration(given)
+
+
+def options(broker: str) -> dict[str, Any]:
+    """Of its transport's class."""
+    found = dict(settings.brokers()[broker])
+    del found["TRANSPORT"]
+    return found
+
+
+def transport_name(broker: str) -> str:
+    """The dotted path of its transport's class."""
+    return str(settings.brokers()[broker]["TRANSPORT"])
 
 
 def _of(broker: str) -> tuple[Any, dict[str, Any]]:
     """Its class, and the options for it."""
-    options = dict(settings.brokers()[broker])
-    return import_string(options.pop("TRANSPORT")), options
+    return import_string(transport_name(broker)), options(broker)
 
 
 def origin() -> Origin:
@@ -77,4 +88,5 @@ def origin() -> Origin:
         settings.event_source(),
         settings.schema_address(),
         structured=settings.cloudevents_mode() == "structured",
+        registry=settings.registry_address(),
     )

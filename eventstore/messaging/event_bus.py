@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils.module_loading import import_string
 
 from eventstore import settings
+from eventstore.subscriptions import JSON
 
 
 class Envelope(NamedTuple):
@@ -20,7 +21,7 @@ class Envelope(NamedTuple):
     name. subject: the stream that it is about. position: of its domain event in the log. sequence:
     its place in its stream, larger for each later one. previous: the sequence of the one before it,
     so that a consumer can detect a gap; 0 for the first. trace: the W3C trace context of the domain
-    event.
+    event. encoding: of the event on Kafka, JSON or AVRO.
     """
 
     id: UUID
@@ -34,6 +35,7 @@ class Envelope(NamedTuple):
     sequence: int = 0
     previous: int = 0
     trace: str = ""
+    encoding: str = JSON
 
 
 Handler = Callable[[Envelope], None]

@@ -22,6 +22,7 @@ from eventstore.postgres import atomic
 from eventstore.subscriptions import Relay
 
 from . import brokers, relay_batch, relay_leases
+from .cdc import outbox, ways
 from .publisher import Translator
 from .relay_batch import Load
 from .relay_leases import RelayLease
@@ -165,8 +166,9 @@ class Pump:
         self.token = lease.token
         if load.problem is not None:
             raise load.problem
-        sent = self._publish(load, lease)
-        moved = self._settle(load, sent)
+        is_cdc = lease.way == ways.CDC
+        sent = self._accept(load, lease) if is_cdc else self._publish(load, lease)
+        moved = self._settle(load, sent, is_cdc=is_cdc)
         if sent.problem is not None:
             raise sent.problem
         return moved
@@ -195,6 +197,16 @@ class Pump:
         )
         load.encode(self.translator, self._client().prepare)
         return load
+
+    def _accept(self, load: Load, lease: RelayLease) -> Sent:
+        """For change data capture: all of it will be rows, in the commit that moves the cursor."""
+        outbox.demand_room(self.name, lease.pending, lease.pending_bytes)
+        for position, prepared in load.outgoing():
+            try:
+                load.prepared[position] = [outbox.row(position, each) for each in prepared]
+            except Refused as error:
+                load.refused[position] = error
+        return Sent(frozenset(each.position for each in load.outgoing()))
 
     def _publish(self, load: Load, lease: RelayLease) -> Sent:
         deadline = time.monotonic() + PUBLISH_SECONDS
@@ -230,19 +242,24 @@ class Pump:
         if ahead is not None and not ahead.claim.parked:
             self.ahead = ahead
 
-    def _settle(self, load: Load, sent: Sent) -> int:
+    def _settle(self, load: Load, sent: Sent, *, is_cdc: bool = False) -> int:
         """What is acknowledged is passed, what is refused is parked, and so is what waits behind
         it. The rest is published again."""
         assert self.token is not None
         done = sent.acknowledged
         places, position = relay_batch.passed(load, done)
-        is_plain = not (load.due or load.refused or places)
+        is_plain = not (load.due or load.refused or places or is_cdc)
         with nullcontext() if is_plain else atomic():
             if not relay_leases.settle(self.name, self.token, load.claim.position, position):
                 raise LeaseLost("another process has it, or its cursor was moved")
+            if is_cdc:
+                outbox.write(self.name, load.outgoing())
             parked.settle(self.name, {at: load.due[at] for at in load.due if at in done})
             parked.postpone(self.name, relay_batch.postponed(load))
             parked.park(self.name, places)
+            if places:
+                # What they wait behind may have been settled or discarded since the batch was read.
+                parked.wake(self.name, sorted({each.key for each in places}))
         if not is_plain or position != load.until:
             self.ahead = None
         for at in [at for at in self.refused if at <= position]:

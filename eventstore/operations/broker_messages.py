@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import msgspec
-
-from eventstore import registry
+from eventstore import codec, registry
 from eventstore.messages import BrokerMessage
 from eventstore.messaging.consumers import incoming
 from eventstore.privacy import personal_data
+from eventstore.schemas.registry.errors import RegistryUnreachable
 from eventstore.subscriptions import Consumer
 
 # Attributes that say nothing about people. Others are masked like the value.
@@ -19,9 +18,18 @@ KNOWN = {
 
 
 def readable(consumer: str, message: BrokerMessage, *, revealed: bool) -> dict[str, Any]:
-    """consumer: its contract says which fields of the value are personal data. A value that is no
-    JSON is shown in hexadecimal."""
+    """consumer: its contract says which fields of the value are personal data. A value that is
+    neither JSON nor Avro with a known schema is shown in hexadecimal."""
     attributes = incoming.attributes_of(message)
+    try:
+        value = incoming.data_of(message)
+    except (codec.Undecodable, RegistryUnreachable):
+        value = _shown((message.value or b"").hex(" "), revealed)
+    else:
+        if not revealed:
+            subscription, type_ = registry.subscriptions().get(consumer), attributes.get("type", "")
+            own = subscription.contract.get(type_) if isinstance(subscription, Consumer) else None
+            value = personal_data.of_data(own or registry.published_types().get(type_), value)
     found: dict[str, Any] = {"broker": message.broker, "topic": message.topic}
     if message.partition >= 0:
         found |= {"partition": message.partition, "offset": message.offset}
@@ -37,20 +45,8 @@ def readable(consumer: str, message: BrokerMessage, *, revealed: bool) -> dict[s
             if incoming.attribute_of(incoming.text_of(name)) not in attributes
         },
         "bytes": len(message.value or b""),
-        "value": _value(consumer, message, attributes.get("type", ""), revealed),
+        "value": value,
     }
-
-
-def _value(consumer: str, message: BrokerMessage, type_: str, revealed: bool) -> Any:
-    try:
-        data = incoming.data_of(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
-        return _shown((message.value or b"").hex(" "), revealed)
-    if revealed:
-        return data
-    subscription = registry.subscriptions().get(consumer)
-    own = subscription.contract.get(type_) if isinstance(subscription, Consumer) else None
-    return personal_data.of_data(own or registry.published_types().get(type_), data)
 
 
 def _shown(text: str, revealed: bool) -> Any:

@@ -16,8 +16,8 @@ SILENT = 30.0
 
 class ConsumerState(NamedTuple):
     """handles: types, or patterns of types. partitions: those that it has read; one row for a queue
-    of RabbitMQ. readers: the processes that read for it. early: messages that wait for an earlier
-    one of their stream."""
+    of RabbitMQ. readers: the processes that read for it, without those that are silent. early:
+    messages that wait for an earlier one of their stream."""
 
     name: str
     broker: str
@@ -30,18 +30,20 @@ class ConsumerState(NamedTuple):
     @property
     def behind(self) -> int | None:
         """Messages at the broker that were not read, as its readers last saw it; None while no
-        reader has looked."""
+        reader has looked, or if a partition ends before what is read next."""
+        if any(each.is_beyond for each in self.partitions):
+            return None
         known = [each.behind for each in self.partitions if each.behind is not None]
         return sum(known) if known else None
 
     @property
     def is_read(self) -> bool:
-        return any(each.seconds < SILENT for each in self.readers)
+        return bool(self.readers)
 
     @property
     def error(self) -> str:
         """What keeps it from reading; "" for nothing that is known here."""
-        if any(each.found is not None for each in self.partitions):
+        if any(each.found is not None or each.is_beyond for each in self.partitions):
             return "a partition lacks what it reads next"
         return "" if self.is_read else "no process reads"
 
@@ -54,7 +56,8 @@ def states() -> list[ConsumerState]:
     }
     if not wired:
         return []
-    offsets, beats, early = intake.offsets(), heartbeats.heartbeats(), intake.waiting()
+    offsets, early = intake.offsets(), intake.waiting()
+    alive = [each for each in heartbeats.heartbeats() if each.seconds < SILENT]
     return [
         ConsumerState(
             name=name,
@@ -62,7 +65,7 @@ def states() -> list[ConsumerState]:
             topics=each.topics,
             handles=list(each.handle),
             partitions=[found for found in offsets if found.consumer == name],
-            readers=[found for found in beats if found.kind == heartbeats.consumer(name)],
+            readers=[found for found in alive if found.kind == heartbeats.consumer(name)],
             early=early.get(name, 0),
         )
         for name, each in wired.items()

@@ -6,8 +6,16 @@ from eventstore.log import audit
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition
 from eventstore.outbox import cursors, parked, wakeup
-from eventstore.postgres import atomic, execute
-from eventstore.subscriptions import Commands, Consumer, Effect, Projection, Saga, Subscription
+from eventstore.postgres import atomic, execute, quoted
+from eventstore.subscriptions import (
+    Commands,
+    Consumer,
+    Effect,
+    Projection,
+    Saga,
+    Subscription,
+    Webhooks,
+)
 
 from . import dead_letters
 
@@ -19,6 +27,7 @@ REPEATS = {
     Saga: "each process would take its steps and send its commands a second time",
     Effect: "each call to the outside world would be made a second time",
     Commands: "each command would be decided a second time",
+    Webhooks: "receivers would get again what is no longer stored; send deliveries again instead",
     Consumer: "handled messages leave the outbox; manage.py consumers seek reads them again",
 }
 
@@ -84,7 +93,9 @@ def reset(name: str, position: int = 0, *, who: str, reason: str) -> int:
         gone = 0
         if isinstance(subscription, Projection):
             parked.clear(name)
-            gone = int(execute(EMPTY.format(table=subscription.model._meta.db_table)).rowcount)
+            gone = int(
+                execute(EMPTY.format(table=quoted(subscription.model._meta.db_table))).rowcount
+            )
         cursors.move(name, position)
         details = {"from": current, "to": position, "rows": gone}
         audit.record(who, "reset", name, reason=reason, details=details)
@@ -102,9 +113,18 @@ def why_no_reset(name: str) -> str:
     return REPEATS.get(type(registry.subscriptions().get(name)), "")
 
 
-def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: str) -> None:
+def seek(
+    consumer: str,
+    partition: Partition,
+    offset: int,
+    *,
+    who: str,
+    reason: str,
+    force: bool = False,
+) -> None:
     """Let a consumer continue at another offset of a partition of Kafka. Messages that it has
-    stored before are recognized by their ids.
+    stored before are recognized by their ids. force: also behind the end of the partition, as a
+    reader last saw it.
 
     Raises NoSuchSubscription, OperationRefused, audit.ReasonMissing.
     """
@@ -118,6 +138,13 @@ def seek(consumer: str, partition: Partition, offset: int, *, who: str, reason: 
             )
         if offset < 0:
             raise OperationRefused("An offset is 0 or larger.")
+        end = intake.end_of(consumer, partition)
+        if end is not None and offset > end and not force:
+            raise OperationRefused(
+                f"{partition.topic}/{partition.partition} ends before {end}, as a reader last saw"
+                f" it: {offset} lies behind the end, where {consumer} would read nothing. --force"
+                " seeks there."
+            )
         intake.seek(consumer, partition, offset)
         details = {"topic": partition.topic, "partition": partition.partition}
         audit.record(

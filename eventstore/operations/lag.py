@@ -106,6 +106,19 @@ class Lag(NamedTuple):
         return self.kind != "retired" and self.name not in OUR_OWN
 
     @property
+    def state(self) -> str:
+        """The most severe that is true of it, in a word or two."""
+        if self.kind == "retired":
+            return "retired"
+        if self.name in OUR_OWN:
+            return "internal"
+        if self.paused:
+            return "paused"
+        if self.dead:
+            return "dead letters"
+        return "behind" if self.is_behind else "up to date"
+
+    @property
     def is_behind(self) -> bool:
         return bool(self.events or self.is_cut)
 

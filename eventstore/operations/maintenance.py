@@ -4,8 +4,10 @@ from eventstore import settings
 from eventstore.commands import deferred, idempotency, repository
 from eventstore.delivery import heartbeats
 from eventstore.log import fence_monitor
+from eventstore.messaging.cdc import outbox as integration_outbox
 from eventstore.outbox import cursors, received
 from eventstore.projections import rebuild as rebuilds
+from eventstore.webhooks import upkeep
 
 from . import metrics
 
@@ -15,6 +17,10 @@ REBUILD_SECONDS = 5.0
 
 def clear_outbox() -> None:
     cursors.clear(retention=settings.outbox_retention(), limit=CLEAR_BATCH)
+
+
+def clear_integration_outbox() -> None:
+    integration_outbox.clear()
 
 
 def rebuild() -> None:
@@ -36,6 +42,11 @@ def forget_answers() -> None:
 
 def forget_received() -> None:
     received.forget(older_than=settings.inbox_retention())
+
+
+def tend_webhooks() -> None:
+    """Mails to owners of disabled endpoints; old deliveries."""
+    upkeep.tend()
 
 
 def take_snapshots() -> None:

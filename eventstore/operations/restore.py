@@ -10,7 +10,7 @@ from eventstore.commands import idempotency
 from eventstore.log import audit, epochs
 from eventstore.log.epochs import Epoch
 from eventstore.outbox import cursors
-from eventstore.postgres import rows
+from eventstore.postgres import quoted, rows
 from eventstore.subscriptions import Projection
 
 # An event may be recorded this much later than one with a higher position.
@@ -99,7 +99,7 @@ def _references_beyond_the_log(epoch: Epoch) -> Iterator[str]:
             f" after {head}."
         )
     for name, projection in registry.of_kind(Projection).items():
-        table = projection.model._meta.db_table
+        table = quoted(projection.model._meta.db_table)
         ((count,),) = rows(BEYOND.format(table=table), [epoch.last, epoch.first])
         if count:
             yield (

@@ -19,6 +19,8 @@ CLEARED = "eventstore.outbox"
 
 # A result of `look`, besides subscriptions: a deadline has passed. Saves a query per second.
 DEADLINES = "eventstore.deadlines"
+# Another one: a webhook is due.
+WEBHOOKS = "eventstore.webhooks"
 
 # A step reads at most this many positions ahead.
 WINDOW = 10_000
@@ -142,6 +144,15 @@ WORK = """
         SELECT id FROM eventstore_saga WHERE deadline_at <= now() ORDER BY deadline_at LIMIT 1
     ) IS NOT NULL
     UNION ALL
+    SELECT 'eventstore.webhooks'
+    WHERE EXISTS (
+        SELECT FROM eventstore_webhook_endpoint AS endpoint
+        WHERE status = 'enabled' AND queued > 0 AND rest_until <= now() AND EXISTS (
+            SELECT FROM eventstore_webhook_delivery
+            WHERE endpoint_id = endpoint.id AND status IN ('waiting', 'leased') AND due_at <= now()
+        )
+    )
+    UNION ALL
     SELECT NULL WHERE eventstore_mark() IS DISTINCT FROM %s
 """
 
@@ -252,12 +263,12 @@ def ensure_cursors() -> None:
 
 def work() -> set[str]:
     """The subscriptions that have work; one query."""
-    return look() - {DEADLINES}
+    return look() - {DEADLINES, WEBHOOKS}
 
 
 def look() -> set[str]:
-    """As work, and DEADLINES if a deadline has passed. The same query finds out whether a new epoch
-    of the log has begun or must begin. Raises epochs.LogRestored."""
+    """As work, and DEADLINES if a deadline has passed, WEBHOOKS if a webhook is due. The same query
+    finds out whether a new epoch of the log has begun or must begin. Raises epochs.LogRestored."""
     found = {name for (name,) in rows(WORK, [*_params_of_work(), epochs.known_mark()])}
     if None in found:
         epochs.renew()
@@ -297,6 +308,12 @@ def read(name: str, claimed: Claim, limit: int) -> list[Message]:
         found = rows_in_binary(READ_FROM_LOG, [*between, excluded, limit])
     else:
         found = rows_in_binary(READ, [*between, name, excluded, limit])
+    return [_message(name, row) for row in found]
+
+
+def read_from_log(name: str, *, after: int, until: int, limit: int) -> list[Message]:
+    """The events that the subscription handles between two positions, whatever its cursor."""
+    found = rows_in_binary(READ_FROM_LOG, [after, until, _excluded_types(name), limit])
     return [_message(name, row) for row in found]
 
 

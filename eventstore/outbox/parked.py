@@ -11,6 +11,7 @@ import msgspec
 
 from eventstore.codec import encode_json
 from eventstore.postgres import execute, rows
+from eventstore.subscriptions import Unprocessable
 
 ATTEMPTS = 12
 LONGEST_DELAY = 300.0
@@ -112,6 +113,11 @@ WAKE = """
       AND (status = 'waiting' AND due_at IS NULL) IS TRUE
 """
 IS_PARKED = "SELECT eventstore_parked_at(%s, ARRAY[%s::bigint])"
+POSITIONS = """
+    SELECT position
+    FROM eventstore_parked
+    WHERE subscription = %s AND position > %s AND position <= %s
+"""
 UNPARK = "DELETE FROM eventstore_parked WHERE subscription = %s"
 EXPORT = """
     SELECT jsonb_agg(to_jsonb(parked) - 'id')
@@ -237,7 +243,7 @@ def failed(
 ) -> ParkedMessage:
     """The row for a message whose handler has failed `attempts` times: to retry later, or a dead
     letter."""
-    dead = attempts >= ATTEMPTS
+    dead = attempts >= ATTEMPTS or isinstance(error, Unprocessable)
     return ParkedMessage(
         position=position,
         key=key,
@@ -262,6 +268,11 @@ def _storable(text: str) -> str:
 
 def is_parked(name: str, position: int) -> bool:
     return bool(rows(IS_PARKED, [name, position]))
+
+
+def positions(name: str, *, after: int, until: int) -> set[int]:
+    """The messages that are parked between two positions."""
+    return {position for (position,) in rows(POSITIONS, [name, after, until])}
 
 
 def retry(name: str, positions: Sequence[int]) -> list[int]:

@@ -63,6 +63,10 @@ REVOKES = (
         "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventstore_epoch, eventstore_epoch_mark FROM"
         " {role}"
     ),
+    (
+        "REVOKE UPDATE, DELETE, TRUNCATE ON eventstore_schema, eventstore_schema_reference FROM"
+        " {role}"
+    ),
     "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
 )
 

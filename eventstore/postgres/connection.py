@@ -152,6 +152,11 @@ def delete_older(statement: str, older_than: timedelta, *, batch: int) -> int:
             return deleted
 
 
+def quoted(name: str) -> str:
+    """The name of a table or column, which may be a word of SQL such as "order"."""
+    return sql.Identifier(name).as_string(None)
+
+
 def copy_into(table: str, lines: bytes) -> None:
     """Load rows in the text format of COPY, the fastest way into a table."""
     database = _ready(DEFAULT_DB_ALIAS)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from eventstore import registry
+from eventstore import codec, registry
 from eventstore.log import audit
 from eventstore.messages import BrokerMessage, Metadata
 from eventstore.postgres import rows
@@ -237,11 +237,12 @@ def _texts_of_others(message: Any) -> list[str]:
     seen."""
     value = msgspec.convert(message, BrokerMessage).value or b""
     try:
-        found = msgspec.json.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = codec.decode_foreign(value)
+        if isinstance(found, dict) and "specversion" in found:
+            found = codec.data_of_event(found)
+    except codec.Undecodable:
         return []
-    is_event = isinstance(found, dict) and "specversion" in found
-    return list(_strings(found.get("data") if is_event else found))
+    return list(_strings(found))
 
 
 def _strings(value: Any) -> Iterator[str]:

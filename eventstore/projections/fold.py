@@ -4,14 +4,19 @@ One query loads the rows. One statement each inserts, updates and deletes, where
 to write.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
+from django.db.models import DateTimeField, FloatField
+
+from eventstore import results
 from eventstore.codec import decode_json, encode_json
 from eventstore.messages import Message
-from eventstore.postgres import execute, rows
+from eventstore.postgres import execute, quoted, rows
 from eventstore.subscriptions import Projection, Row
 
 # LATERAL with LIMIT 1 looks up row by row through the key's index, whatever the table's statistics
@@ -37,10 +42,13 @@ UPDATE = """
 """
 DELETE = "DELETE FROM {table} WHERE {key} = ANY(%s)"
 
+# The column of a model, if it has one, for the time at which its first event was recorded.
+CREATED = "created_at"
+
 
 def project(projection: Projection, messages: Sequence[Message]) -> None:
     """Fold the messages, in order, into the rows of the read model."""
-    table, key = str(projection.model._meta.db_table), str(projection.model._meta.pk.column)
+    table, key = quoted(projection.model._meta.db_table), str(projection.model._meta.pk.column)
     before = load(table, key, {projection.key(message.body) for message in messages})
     after: dict[str, Row | None] = dict(before)
     for message in messages:
@@ -49,6 +57,7 @@ def project(projection: Projection, messages: Sequence[Message]) -> None:
     new = [row for identity, row in after.items() if row is not None and identity not in before]
     changed = [row for identity, row in after.items() if row is not None and identity in before]
     gone = [identity for identity, row in after.items() if row is None and identity in before]
+    require_storable(projection.model, [*new, *changed])
     if new:
         execute(INSERT.format(table=table), [encode_json(new).decode()]).close()
     if changed:
@@ -58,14 +67,41 @@ def project(projection: Projection, messages: Sequence[Message]) -> None:
         )
         statement = UPDATE.format(
             table=table,
-            key=key,
-            columns=", ".join(columns),
-            changed=", ".join(f"changed.{name}" for name in columns),
+            key=quoted(key),
+            columns=", ".join(map(quoted, columns)),
+            changed=", ".join(f"changed.{quoted(name)}" for name in columns),
         )
         values = [{name: row[name] for name in (key, *columns)} for row in changed]
         execute(statement, [encode_json(values).decode()]).close()
     if gone:
-        execute(DELETE.format(table=table, key=key), [gone]).close()
+        execute(DELETE.format(table=table, key=quoted(key)), [gone]).close()
+
+
+def require_storable(model: Any, changed: Iterable[Row]) -> None:
+    """Raises InvalidResult for a time without a zone, which PostgreSQL would take for one of the
+    session's zone, and for a number that JSON would store as null."""
+    columns = _times_and_floats(model)
+    if not columns:
+        return
+    for row in changed:
+        for column in columns:
+            match row[column]:
+                case datetime(tzinfo=None) as moment:
+                    raise results.InvalidResult(
+                        f"The column {column!r} of {model.__name__} got {moment.isoformat()}, a"
+                        " time without a time zone. Fold the event's own times."
+                    )
+                case float() as number if not math.isfinite(number):
+                    raise results.InvalidResult(
+                        f"The column {column!r} of {model.__name__} got {number}, which JSON"
+                        " cannot represent."
+                    )
+
+
+@cache
+def _times_and_floats(model: Any) -> Sequence[str]:
+    fields: Iterable[Any] = model._meta.concrete_fields
+    return [str(each.column) for each in fields if isinstance(each, DateTimeField | FloatField)]
 
 
 def fold_row(
@@ -94,9 +130,10 @@ def fold_event(
 ) -> Row | None:
     """The row after one more event. version: in the row's own stream; None for an event of another
     stream."""
-    changed = projection.evolve[type(event)](
-        new_row(projection.model, key) if row is None else row, event
-    )
+    function = projection.evolve[type(event)]
+    before = new_row(projection.model, key, at) if row is None else row
+    # Read-only: a row that was changed in place would look unchanged and would not be written.
+    changed = results.row(function, function(MappingProxyType(before), event), before)
     if changed is None:
         return None
     if version is None:
@@ -105,16 +142,19 @@ def fold_event(
 
 
 def load(table: str, key: str, keys: Iterable[str]) -> dict[str, Row]:
-    """The stored rows by their key."""
-    found = (decode_json(row) for (row,) in rows(LOAD.format(table=table, key=key), [list(keys)]))
+    """The stored rows by their key. table: as it stands in SQL."""
+    statement = LOAD.format(table=table, key=quoted(key))
+    found = (decode_json(row) for (row,) in rows(statement, [list(keys)]))
     return {row[key]: row for row in found}
 
 
-def new_row(model: Any, key: str) -> Row:
-    """The model's defaults under this key."""
+def new_row(model: Any, key: str, at: datetime) -> Row:
+    """The model's defaults under this key. at: the time of the first event, for a model with the
+    column created_at."""
     shared, factories = _defaults(model)
     created = {column: factory() for column, factory in factories}
-    return {**shared, **created, model._meta.pk.column: key}
+    row = {**shared, **created, model._meta.pk.column: key}
+    return row | {CREATED: at} if CREATED in row else row
 
 
 @cache

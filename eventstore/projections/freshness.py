@@ -13,7 +13,7 @@ from eventstore import codec, log, registry, settings
 from eventstore.aggregate import stream_name
 from eventstore.messages import Message
 from eventstore.outbox import cursors
-from eventstore.postgres import rows
+from eventstore.postgres import quoted, rows
 from eventstore.subscriptions import Projection, Row
 
 from .fold import fold_row, load
@@ -136,7 +136,7 @@ def standing(model: type[Any], *, using: str) -> Progress:
 def recorded(model: type[Any], key: str) -> Any:
     """The row with all recorded events folded in; None when there is no row."""
     projection = _sources()[model].projection
-    row = load(model._meta.db_table, model._meta.pk.column, [key]).get(key)
+    row = load(quoted(model._meta.db_table), model._meta.pk.column, [key]).get(key)
     return _fold(projection, key, row, events(projection, key, row))
 
 
@@ -189,7 +189,9 @@ def _sources() -> Mapping[type[Any], ReadModelSource]:
             subscription=name,
             projection=each,
             event_types="{" + ",".join(cursors.event_types_of(name)) + "}",
-            look=LOOK.format(table=each.model._meta.db_table, key=each.model._meta.pk.column),
+            look=LOOK.format(
+                table=quoted(each.model._meta.db_table), key=quoted(each.model._meta.pk.column)
+            ),
         )
         for name, each in registry.of_kind(Projection).items()
     }
@@ -200,7 +202,19 @@ def _fold(projection: Projection, key: str, row: Row | None, events: Sequence[Me
     if folded is None:
         return None
     # A folded row may hold messages where the table holds JSON.
-    return _instance(projection, codec.decode_json(codec.encode_json(folded)))
+    return _instance(projection, _as_jsonb(codec.decode_json(codec.encode_json(folded))))
+
+
+def _as_jsonb(value: Any) -> Any:
+    """The value with the members of each object in the order that PostgreSQL gives them in jsonb:
+    by length, then by bytes. A strong entity tag promises the same bytes (RFC 9110, 8.8.1)."""
+    match value:
+        case dict():
+            names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+            return {name: _as_jsonb(value[name]) for name in names}
+        case list():
+            return [_as_jsonb(each) for each in value]
+    return value
 
 
 def _instance(projection: Projection, row: Row) -> Any:

@@ -17,12 +17,12 @@ from .process import load
 COLUMNS = "saga, key, status, state, position, correlation_id, deadline_at, started_at, updated_at"
 FIND = f"SELECT {COLUMNS} FROM eventstore_saga WHERE saga = %s AND key = %s LIMIT 1"
 LIST = f"""
-    SELECT {COLUMNS}
+    SELECT {COLUMNS}, count(*) OVER ()
     FROM eventstore_saga
     WHERE (%s::text IS NULL OR saga = %s)
       AND (%s::text IS NULL OR key = %s)
       AND (%s::text IS NULL OR status = %s)
-    ORDER BY updated_at, id
+    ORDER BY status <> '{NEEDS_ATTENTION}', deadline_at IS NULL, updated_at, id
     LIMIT %s
 """
 
@@ -53,9 +53,14 @@ class Running(NamedTuple):
 
 def running(
     *, name: str | None = None, key: str | None = None, status: str | None = None, limit: int = 1000
-) -> list[Running]:
-    """Processes, those longest without a change first."""
-    return [Running(*row) for row in rows(LIST, [name, name, key, key, status, status, limit])]
+) -> tuple[list[Running], int]:
+    """Processes, and how many there are without the limit.
+
+    First those that need attention, then those that wait with a deadline, then the others: each
+    kind with the longest without a change first.
+    """
+    found = rows(LIST, [name, name, key, key, status, status, limit])
+    return [Running(*row[:-1]) for row in found], found[0][-1] if found else 0
 
 
 def names() -> list[str]:

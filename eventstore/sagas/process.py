@@ -2,12 +2,13 @@
 with the commands to send."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from eventstore import codec, log
+from eventstore import codec, log, results
 from eventstore.log import OutgoingMessage, audit
 from eventstore.messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
 from eventstore.postgres import execute, rows
@@ -70,8 +71,10 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
         state, position = states.get(key, (saga.initial, 0))
         if _is_for_an_earlier_step(name, message, position):
             continue
-        reaction = saga.react[type(message.body)](state, message.body)
+        function = saga.react[type(message.body)]
+        reaction = results.reaction(function, function(state, message.body), saga)
         after: Any = reaction.state  # manage.py check verifies that it has a status
+        codec.require_storable(after)
         if after == state and not reaction.commands and reaction.deadline is None:
             continue  # nothing to write; the deadline in the table stays
         states[key] = after, message.position
@@ -120,9 +123,25 @@ def load(name: str, saga: Saga, keys: set[str]) -> dict[str, tuple[Any, int]]:
     for key, state, position, version in rows(LOAD, [list(keys), name]):
         if version > _schema_version(saga):
             raise NewerState(f"The state has schema version {version}, newer than this code.")
+        if version not in saga.upcasters:
+            _require_known_fields(type(saga.initial), state)
         read = codec.reader(type(saga.initial), version, saga.upcasters)
         found[key] = read(state), position
     return found
+
+
+def _require_known_fields(cls: Any, state: str) -> None:
+    """A field that was renamed or removed without an upcaster would lose its value."""
+    if unknown := codec.members(state) - _fields(cls):
+        raise codec.Undecodable(
+            f"The stored state has {', '.join(sorted(unknown))}, which {cls.__name__} does not"
+            " have. Give the saga an upcaster that renames or drops the field."
+        )
+
+
+@cache
+def _fields(cls: Any) -> frozenset[str]:
+    return frozenset(cls.__struct_encode_fields__)
 
 
 def _schema_version(saga: Saga) -> int:

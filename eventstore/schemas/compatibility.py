@@ -12,6 +12,7 @@ from typing import Any
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import parse
 
+from . import logical_types
 from .generation import Schema
 
 MODES = (
@@ -49,9 +50,14 @@ def violations(mode: str, released: Sequence[Schema], new: Schema) -> Iterator[s
                 yield f"{earlier} cannot read its data: {why}"
 
 
-def _incompatibilities(reader: Schema, writer: Schema) -> list[str]:
+def incompatibilities(reader: Any, writer: Any) -> list[str]:
+    """Why the reader cannot read data of the writer. reader, writer: avro.schema.Schema."""
     checker: Any = ReaderWriterCompatibilityChecker
-    result = checker().get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
+    result = checker().get_compatibility(reader, writer)
     if result.compatibility is SchemaCompatibilityType.compatible:
-        return []
+        return logical_types.differences(reader, writer)
     return sorted(result.messages) or ["incompatible"]
+
+
+def _incompatibilities(reader: Schema, writer: Schema) -> list[str]:
+    return incompatibilities(parse(json.dumps(reader)), parse(json.dumps(writer)))

@@ -81,6 +81,15 @@ def released(name: str) -> Sequence[Release]:
     ]
 
 
+def earlier(name: str, form: str) -> list[str]:
+    """The texts of a type's released versions before the present one, oldest first. form: avsc or
+    schema.json."""
+    paths = folder().joinpath(name).glob(f"v*.{form}")
+    released_ = {_version_of(path): path for path in paths}
+    present = registry.schema_version_of(name)
+    return [path.read_text() for version, path in sorted(released_.items()) if version < present]
+
+
 def event_types() -> Sequence[str]:
     return sorted(
         [

@@ -26,5 +26,5 @@ CREATE TABLE eventstore_epoch (
 
 -- The mark of the current epoch. The table is UNLOGGED, so PostgreSQL empties it whenever the server may have lost other
 -- data: after a crash, on a standby that becomes the primary, and after a restore from a base backup. While it is empty,
--- appends are refused and subscriptions do not move.
-CREATE UNLOGGED TABLE eventstore_epoch_mark (mark bigint NOT NULL);
+-- appends are refused and subscriptions do not move. first: as in eventstore_epoch.
+CREATE UNLOGGED TABLE eventstore_epoch_mark (mark bigint NOT NULL, first bigint NOT NULL DEFAULT 0);

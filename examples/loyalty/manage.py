@@ -11,7 +11,10 @@ def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     # The shop's shell may name the shop's settings.
     os.environ["DJANGO_SETTINGS_MODULE"] = "examples.loyalty.settings"
-    execute_from_command_line(sys.argv)
+    from eventstore.management.output import ends_quietly
+
+    with ends_quietly():
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

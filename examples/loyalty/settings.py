@@ -10,7 +10,7 @@ from eventstore import defaults
 env = environ.Env()
 
 SECRET_KEY = "unused: this service has no web pages"
-INSTALLED_APPS = ["eventstore", "examples.loyalty"]
+INSTALLED_APPS = ["eventstore", "eventstore.messaging", "examples.loyalty"]
 USE_TZ = True
 # Not DATABASE_URL, which is the shop's in the shop's shell.
 DATABASES = {

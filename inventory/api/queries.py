@@ -19,12 +19,16 @@ class StockLevelAnswer(Answer):
 
 
 class StockLevelView(RowView):
+    """The stock of one SKU. For staff."""
+
     permission_classes = [Staff]
     serializer_class = StockLevelAnswer
     model = StockLevel
 
 
 class StockLevelsView(PagesView):
+    """The stock of all SKUs, in the order of the SKU. For staff."""
+
     permission_classes = [Staff]
     serializer_class = StockLevelAnswer
     key = "sku"

@@ -1,12 +1,12 @@
 """Bookings and the catalogue in the admin, read-only."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
-from eventstore.console import read_models
+from eventstore.console import formatting, read_models
 from eventstore.console.read_models import WHERE_IT_STANDS, ReadModelAdmin
 from eventstore.console.read_only import ChoiceFilter
 from orders.models import BookingView, ProductView
@@ -25,18 +25,19 @@ class ExceptionsFilter(ChoiceFilter):
 @admin.register(BookingView)
 class BookingAdmin(ReadModelAdmin):
     list_display = (
-        "booking_id",
+        "number",
         "kind",
-        "reference",
-        "customer_id",
-        "has_no_sale",
         "sum",
-        "booked_at",
+        "reference",
+        "customer",
+        "has_no_sale",
+        "booked",
     )
     list_defer = ("lines", "charges")
     list_filter = (ExceptionsFilter,)
     ordering = ("-booking_id",)
     search_fields = ("booking_id", "reference")
+    searched_by: ClassVar[dict[str, tuple[str, ...]]] = {"reference": ("booking_id",)}
     search_help_text = "The whole id of a booking, or its reference."
     fields = (
         "booking_id",
@@ -52,8 +53,17 @@ class BookingAdmin(ReadModelAdmin):
         *WHERE_IT_STANDS,
     )
 
-    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return queryset.filter(Q(booking_id=term) | Q(reference=term))
+    @admin.display(description="booking")
+    def number(self, booking: BookingView) -> SafeString:
+        return formatting.short(booking.booking_id)
+
+    @admin.display(description="customer")
+    def customer(self, booking: BookingView) -> SafeString:
+        return formatting.short(booking.customer_id)
+
+    @admin.display(description="booked")
+    def booked(self, booking: BookingView) -> SafeString:
+        return formatting.to_the_minute(booking.booked_at)
 
     @admin.display(description="amount")
     def sum(self, booking: BookingView) -> str:

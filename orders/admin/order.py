@@ -1,18 +1,21 @@
 """Orders in the admin: the list, a page for each order, and the actions that its status allows."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from access import accounts
 from access.authorization import may_act_for
 from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
+from eventstore.console.read_only import ChoiceFilter, TimeFilter
 from orders import customer_service, queries
 from orders.models import OrderDetails
 
@@ -23,37 +26,67 @@ from .lines import priced
 GUEST = ""
 
 
+class StatusFilter(ChoiceFilter):
+    title = parameter_name = "status"
+    values = ("PLACED", "CONFIRMED", "CANCELLED", "REFUNDING", "REFUNDED")
+
+
+class PlacedFilter(TimeFilter):
+    title = "time of the order"
+
+    def narrow(
+        self, queryset: QuerySet[Any], since: datetime | None, until: datetime | None
+    ) -> QuerySet[Any]:
+        if since is not None:
+            queryset = queryset.filter(placed_at__gte=since)
+        return queryset if until is None else queryset.filter(placed_at__lt=until)
+
+
 @admin.register(OrderDetails)
 class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
     list_display = (
-        "order_id",
-        "customer_id",
+        "number",
         "status",
+        "sum",
+        "placed",
+        "reference",
+        "customer",
         "payment_status",
         "reservation_status",
         "shipment_status",
         "return_status",
-        "sum",
     )
+    list_filter = (StatusFilter, PlacedFilter)
     list_defer = ("lines", "charges", "address", "announced", "returned")
-    ordering = ("-order_id",)
-    search_fields = ("order_id", "customer_id")
-    search_help_text = "The whole id of an order or of a customer, or the name of an account."
+    ordering = ("-placed_at", "-order_id")
+    search_fields = ("order_id", "reference", "customer_id")
+    searched_by: ClassVar[dict[str, tuple[str, ...]]] = {
+        "reference": ("-placed_at", "-order_id"),
+        "customer_id": ("-placed_at", "-order_id"),
+    }
+    is_found_by_its_end = True
+    search_help_text = (
+        "The id of an order or its last characters, an invoice number, the id of a customer, or the"
+        " name of an account."
+    )
     page_template = "admin/orders/order.html"
     refusals = customer_service.REFUSALS
     acts = {
-        "cancel": Act("Cancel the order", "Its saga undoes parcel, stock and payment."),
+        "cancel": Act(
+            "Cancel the order",
+            "Its saga undoes parcel, stock and payment.",
+            "The order's page shows each undo step, and what is pending.",
+            is_final=True,
+        ),
         "return": Act(
             "Request a return",
             "Goods are restocked and refunded once they arrive; charges are refunded at once.",
+            "Operations receives the goods on the return's page.",
         ),
     }
 
-    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        found = Q(order_id=term) | Q(customer_id=term)
-        if called := accounts.customer_id_called(term):
-            found |= Q(customer_id=called)
-        return queryset.filter(found)
+    def values_of(self, term: str) -> Mapping[str, Sequence[str]]:
+        return {"reference": [term], "customer_id": accounts.customer_ids(term)}
 
     def may_act(self, request: HttpRequest) -> bool:
         """As in the API: staff who may act for customers."""
@@ -61,9 +94,9 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         found = self.asked_about(request)
-        return {"cancel": self._to_cancel, "return": self._to_return}[word](request, found)
+        if word == "return":
+            return self._to_return(request, found)
 
-    def _to_cancel(self, request: HttpRequest, found: OrderDetails) -> Choice:
         def cancel(who: str, reason: str) -> str:
             customer_service.cancel(found.order_id, who=who, reason=reason)
             return "The order is cancelled; its saga undoes what was done."
@@ -126,6 +159,18 @@ class OrderDetailsAdmin(ActingAdmin, ReadModelAdmin):
 
     def page_of(self, order_id: str) -> str:
         return links.of(OrderDetails, order_id)
+
+    @admin.display(description="order")
+    def number(self, order: OrderDetails) -> SafeString:
+        return formatting.short(order.order_id)
+
+    @admin.display(description="customer")
+    def customer(self, order: OrderDetails) -> SafeString:
+        return formatting.short(order.customer_id)
+
+    @admin.display(description="placed")
+    def placed(self, order: OrderDetails) -> SafeString:
+        return formatting.to_the_minute(order.placed_at)
 
     @admin.display(description="total")
     def sum(self, order: OrderDetails) -> str:

@@ -1,18 +1,17 @@
 """Returns in the admin: the list, a page for each return, and the actions of operations: receive
 the goods, close the return."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from uuid_utils import uuid7
 
 from access import accounts
 from access.authorization import is_operations
-from eventstore.console import dossier, links, read_models
+from eventstore.console import dossier, formatting, links, read_models
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_models import ReadModelAdmin
 from eventstore.console.read_only import ChoiceFilter
@@ -30,36 +29,61 @@ class StatusFilter(ChoiceFilter):
 @admin.register(ReturnView)
 class ReturnAdmin(ActingAdmin, ReadModelAdmin):
     list_display = (
-        "return_id",
-        "order_id",
-        "customer_id",
+        "number",
         "status",
         "due",
+        "of_order",
+        "customer",
         "given_back",
-        "requested_at",
+        "requested",
     )
     list_defer = ("lines", "charges")
     list_filter = (StatusFilter,)
     ordering = ("-return_id",)
     search_fields = ("return_id", "order_id", "customer_id")
+    searched_by: ClassVar[dict[str, tuple[str, ...]]] = {
+        "order_id": ("-requested_at", "-return_id"),
+        "customer_id": ("-requested_at", "-return_id"),
+    }
+    is_found_by_its_end = True
     search_help_text = (
-        "The whole id of a return, of an order or of a customer, or the name of an account."
+        "The id of a return or its last characters, the id of an order or of a customer, or the"
+        " name of an account."
     )
     page_template = "admin/orders/return.html"
     refusals = customer_service.REFUSALS
     acts = {
-        "receive": Act("Receive the goods", "They are restocked and refunded."),
+        "receive": Act(
+            "Receive the goods",
+            "They are restocked and refunded.",
+            "This page shows the refund when it is made.",
+        ),
         "close": Act(
             "Close the return",
             "Nothing is refunded; the goods may be returned by another return.",
+            "Tell the customer, with the reason.",
+            is_final=True,
         ),
     }
 
-    def named(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        found = Q(return_id=term) | Q(order_id=term) | Q(customer_id=term)
-        if called := accounts.customer_id_called(term):
-            found |= Q(customer_id=called)
-        return queryset.filter(found)
+    def values_of(self, term: str) -> Mapping[str, Sequence[str]]:
+        return {"order_id": [term], "customer_id": accounts.customer_ids(term)}
+
+    @admin.display(description="return")
+    def number(self, row: ReturnView) -> SafeString:
+        return formatting.short(row.return_id)
+
+    @admin.display(description="order")
+    def of_order(self, row: ReturnView) -> SafeString:
+        return links.link(links.of(OrderDetails, row.order_id), formatting.short(row.order_id))
+
+    @admin.display(description="customer")
+    def customer(self, row: ReturnView) -> SafeString:
+        return formatting.short(row.customer_id)
+
+    @admin.display(description="requested")
+    def requested(self, row: ReturnView) -> SafeString:
+        return formatting.to_the_minute(row.requested_at)
 
     @admin.display(description="refund")
     def due(self, row: ReturnView) -> str:
@@ -75,7 +99,14 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
 
     def choose(self, request: HttpRequest, word: str) -> Choice:
         found = self.asked_about(request)
-        return {"receive": self._to_receive, "close": self._to_close}[word](request, found)
+        if word == "receive":
+            return self._to_receive(request, found)
+
+        def close(who: str, reason: str) -> str:
+            customer_service.close_return(found.return_id, who=who, reason=reason)
+            return "The return is closed; nothing is refunded."
+
+        return self._choice(found, close)
 
     def _to_receive(self, request: HttpRequest, found: ReturnView) -> Choice:
         awaited = customer_service.returned(found.return_id).awaited
@@ -100,13 +131,6 @@ class ReturnAdmin(ActingAdmin, ReadModelAdmin):
             else []
         )
         return choice._replace(things=still, form=form)
-
-    def _to_close(self, request: HttpRequest, found: ReturnView) -> Choice:
-        def close(who: str, reason: str) -> str:
-            customer_service.close_return(found.return_id, who=who, reason=reason)
-            return "The return is closed; nothing is refunded."
-
-        return self._choice(found, close)
 
     def _choice(self, found: ReturnView, perform: Callable[[str, str], str]) -> Choice:
         return Choice(

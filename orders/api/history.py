@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from access.authorization import may_touch, owns
 from eventstore import log, registry, settings
 from eventstore.api import read_your_writes, reveal
+from eventstore.api.errors import all_of
 from eventstore.api.openapi import LISTS, REVEAL
 from eventstore.api.queries import PRIVATE_HEADERS, NoParameters, QueryView, link, parameters
 from eventstore.api.serializers import Digits, StrictSerializer
@@ -78,22 +79,26 @@ class _OfOneOrder(QueryView):
 
 
 class OrderHistoryView(_OfOneOrder):
-    """Read from the log, up to its high-water mark: an event appears once every transaction that
-    began before it has ended, so that no later page has an earlier event. `Min-Position` waits for
-    that."""
+    """The events of an order. They are read from the log, up to its high-water mark: an event
+    appears once every transaction that began before it has ended, so that no later page has an
+    earlier event. `Min-Position` waits for that."""
 
     parameters, answer = HistoryParameters, HistoryAnswer
 
     @extend_schema(parameters=[*LISTS, REVEAL])
     def get(self, request: Request, order_id: str) -> Response:
-        given = parameters(HistoryParameters, request)
+        given, minimum, reason = all_of(
+            lambda: parameters(HistoryParameters, request),
+            self.wanted,
+            lambda: reveal.reason_of(request),
+        )
         order = self.order(order_id)
-        is_revealed = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}")
+        is_revealed = self.is_own(order) or reveal.is_revealed(request, f"order {order_id}", reason)
         events, has_more = log.read_page_of_streams(
             public_events.streams([order_id]),
             types=public_events.types(),
             after=given["after"],
-            until=read_your_writes.end_for_pages(self.wanted()),
+            until=read_your_writes.end_for_pages(minimum),
             limit=given["limit"],
             bytes_=settings.page_bytes(),
         )

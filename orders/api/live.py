@@ -18,13 +18,16 @@ from orders.events import OrderPlaced
 from orders.models import OrderDetails
 
 PAGE = 500
+MASKED = "masked order "
 # Each socket holds one page while its client reads it.
 PAGE_BYTES = 1 << 18
 
 
 def order(user: Any, order_id: str, *, version: int, position: int) -> Follow:
     """The feed of one order, after a version of its own stream or a position, whichever is later.
-    Raises CloseSocket."""
+
+    Raises CloseSocket.
+    """
     owner = _owners([order_id]).get(order_id)
     if owner is None or not may_touch(user, owner):
         raise CloseSocket(4404, "nothing has this address")
@@ -123,7 +126,13 @@ def _of_order(order_id: str) -> str:
 
 
 def _of_order_masked(order_id: str) -> str:
-    return f"masked order {order_id}"
+    return f"{MASKED}{order_id}"
+
+
+def is_for_staff(topic: str) -> bool:
+    """Whether only staff may follow it. The owner of an order never changes, the groups of a user
+    do."""
+    return topic.startswith(MASKED)
 
 
 def _of_customer(customer_id: str) -> str:

@@ -10,8 +10,17 @@ from rest_framework.exceptions import PermissionDenied
 
 from access.authorization import is_staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
+from eventstore.api.serializers import (
+    Answer,
+    Choice,
+    Moment,
+    MoneyAnswer,
+    MoneyOf,
+    OpenChoice,
+    Text,
+)
 from orders import queries
+from orders.api import statuses
 from orders.models import OrderDetails, ProductView
 
 
@@ -50,18 +59,18 @@ class OrderAnswer(Answer):
     order_id = serializers.CharField()
     customer_id = serializers.CharField()
     reference = serializers.CharField()
-    status = serializers.CharField()
+    status = OpenChoice(statuses.ORDER)
     reason = serializers.CharField()
-    payment_status = serializers.CharField()
-    reservation_status = serializers.CharField()
-    shipment_status = serializers.CharField()
+    payment_status = OpenChoice(statuses.PAYMENT)
+    reservation_status = OpenChoice(statuses.RESERVATION)
+    shipment_status = OpenChoice(statuses.SHIPMENT)
     tracking = serializers.CharField()
     total = MoneyOf("total")
     lines = serializers.SerializerMethodField()
     charges = serializers.SerializerMethodField()
     address = AddressOf()
     placed_at = serializers.DateTimeField()
-    return_status = serializers.CharField()
+    return_status = OpenChoice(statuses.RETURNED)
     refunded = MoneyOf("refunded")
 
     @extend_schema_field(LineAnswer(many=True))
@@ -88,17 +97,19 @@ class ProductAnswer(Answer):
 
 
 class OrdersParameters(PageParameters):
-    """placed_from: inclusive. placed_before: exclusive."""
+    """placed_from: inclusive. placed_before: exclusive. reference: the order's number in the system
+    that it was imported from, such as an invoice number."""
 
     customer = Text(max_length=150, required=False)
-    status = serializers.ChoiceField(
-        ["PLACED", "CONFIRMED", "CANCELLED", "REFUNDING", "REFUNDED"], required=False
-    )
-    placed_from = serializers.DateTimeField(required=False)
-    placed_before = serializers.DateTimeField(required=False)
+    status = Choice(statuses.ORDER, required=False)
+    reference = Text(max_length=150, required=False)
+    placed_from = Moment(required=False)
+    placed_before = Moment(required=False)
 
 
 class OrderView(RowView):
+    """One order, now or at an earlier version or time."""
+
     serializer_class = OrderAnswer
 
     model, parameters, called = OrderDetails, MomentParameters, "order"
@@ -111,7 +122,7 @@ class OrderView(RowView):
 
 
 class OrdersView(PagesView):
-    """The newest first."""
+    """Orders, the newest first. Customers see their own, staff all."""
 
     serializer_class = OrderAnswer
     parameters = OrdersParameters
@@ -130,6 +141,7 @@ class OrdersView(PagesView):
             orders = queries.list_customer_orders(customer or user.customer_id)
         columns = {
             "status": "status",
+            "reference": "reference",
             "placed_from": "placed_at__gte",
             "placed_before": "placed_at__lt",
         }
@@ -140,11 +152,15 @@ class OrdersView(PagesView):
 
 
 class ProductDetailsView(RowView):
+    """One product, now or at an earlier version or time."""
+
     serializer_class = ProductAnswer
     model, parameters = ProductView, MomentParameters
 
 
 class ProductsView(PagesView):
+    """The catalogue, in the order of the SKU."""
+
     serializer_class = ProductAnswer
     key = "sku"
 

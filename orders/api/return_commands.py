@@ -1,5 +1,5 @@
-"""Commands of returns: customers send goods back, staff may refund charges too, operations receives
-the goods or closes the return."""
+"""Commands of returns: customers send goods back, support may refund charges too, operations
+receives the goods or closes the return."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 
-from access.authorization import Operations, is_staff, may_touch
+from access.authorization import Operations, is_staff, may_act_for
 from eventstore.api.commands import CommandView, known
 from eventstore.api.errors import Hidden
-from eventstore.api.serializers import StrictSerializer, Text, Whole
+from eventstore.api.serializers import LINES, Many, StrictSerializer, Text, Whole
+from orders.api.cards import no_card_number
 from orders.commands import CloseReturn, ReceiveReturn, RequestReturn
 from orders.events import Portion
 from orders.order.aggregate import ORDER
@@ -27,7 +28,7 @@ class PortionShape(StrictSerializer):
     quantity = Whole(min_value=1)
 
 
-class Portions(serializers.ListField):
+class Portions(Many):
     def __init__(self, **options: Any) -> None:
         super().__init__(child=PortionShape(), max_length=MOST_PORTIONS, **options)
 
@@ -37,7 +38,7 @@ class RequestReturnShape(StrictSerializer):
 
     lines = Portions(default=list)
     charges = Portions(default=list)
-    reason = Text()
+    reason = Text(rule=LINES, validators=[no_card_number])
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if not values["lines"] and not values["charges"]:
@@ -56,10 +57,12 @@ class ReceiveReturnShape(StrictSerializer):
 
 
 class CloseReturnShape(StrictSerializer):
-    reason = Text()
+    reason = Text(rule=LINES)
 
 
 class RequestReturnView(CommandView):
+    """Request a return of a confirmed order. For its customer, and for support."""
+
     serializer_class = RequestReturnShape
     id_field, query_url = "return_id", "/api/queries/returns/"
 
@@ -67,7 +70,7 @@ class RequestReturnView(CommandView):
         self, order_id: str, lines: list[Portion], charges: list[Portion], reason: str
     ) -> RequestReturn:
         order: Any = known(ORDER.category, order_id)
-        if not may_touch(self.request.user, order.customer_id):
+        if not may_act_for(self.request.user, order.customer_id):
             raise Hidden
         if charges and not is_staff(self.request.user):
             raise PermissionDenied
@@ -82,6 +85,8 @@ class RequestReturnView(CommandView):
 
 
 class ReceiveReturnView(CommandView):
+    """Record that goods of a return arrived. They are restocked and refunded."""
+
     permission_classes = [Operations]
     serializer_class = ReceiveReturnShape
     id_field, query_url = "return_id", "/api/queries/returns/"
@@ -96,6 +101,8 @@ class ReceiveReturnView(CommandView):
 
 
 class CloseReturnView(CommandView):
+    """Close a return whose goods did not arrive. Nothing is refunded."""
+
     permission_classes = [Operations]
     serializer_class = CloseReturnShape
     id_field, query_url = "return_id", "/api/queries/returns/"

@@ -10,8 +10,9 @@ from rest_framework.exceptions import PermissionDenied
 
 from access.authorization import Staff, is_staff, may_touch
 from eventstore.api.queries import PageParameters, PagesView, RowView
-from eventstore.api.serializers import Answer, MoneyAnswer, MoneyOf, Text
+from eventstore.api.serializers import Answer, Choice, MoneyAnswer, MoneyOf, OpenChoice, Text
 from orders import models, queries
+from orders.api import statuses
 
 from .queries import ChargeAnswer
 
@@ -46,7 +47,7 @@ class ReturnAnswer(Answer):
     order_id = serializers.CharField()
     customer_id = serializers.CharField()
     reference = serializers.CharField()
-    status = serializers.CharField()
+    status = OpenChoice(statuses.RETURN)
     reason = serializers.CharField()
     lines = serializers.SerializerMethodField()
     charges = serializers.SerializerMethodField()
@@ -66,7 +67,7 @@ class ReturnAnswer(Answer):
 
 class BookingAnswer(Answer):
     booking_id = serializers.CharField()
-    kind = serializers.CharField()
+    kind = OpenChoice(statuses.BOOKING)
     customer_id = serializers.CharField()
     reference = serializers.CharField()
     reason = serializers.CharField()
@@ -93,10 +94,12 @@ class ReturnsParameters(PageParameters):
 class BookingsParameters(PageParameters):
     """exceptions: yes for only the credits for which no sale was found."""
 
-    exceptions = serializers.ChoiceField(choices=["yes", "no"], default="no")
+    exceptions = Choice(["yes", "no"], default="no")
 
 
 class ReturnView(RowView):
+    """One return."""
+
     serializer_class = ReturnAnswer
     model = models.ReturnView
 
@@ -105,12 +108,12 @@ class ReturnView(RowView):
 
 
 class ReturnsView(PagesView):
-    """The newest first, for ids that grow with time. The list of another customer's order is
-    empty."""
+    """Returns, the newest first. Customers see their own, staff all. The list of another customer's
+    order is empty."""
 
     serializer_class = ReturnAnswer
     parameters = ReturnsParameters
-    key, descending = "return_id", True
+    key, moment, descending = "return_id", "requested_at", True
 
     def rows(
         self, customer: str | None = None, order: str | None = None
@@ -126,6 +129,8 @@ class ReturnsView(PagesView):
 
 
 class BookingsView(PagesView):
+    """Bookings without an order: credits and adjustments. For staff."""
+
     permission_classes = [Staff]
     serializer_class = BookingAnswer
     parameters = BookingsParameters

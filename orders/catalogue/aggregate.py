@@ -3,7 +3,7 @@
 from eventstore.aggregate import Aggregate, CommandRejected
 from eventstore.messages import Event, State, replace
 from eventstore.money import Money
-from orders.commands import DelistProduct, ListProduct, RepriceProduct
+from orders.commands import DelistProduct, ImportProduct, ListProduct, RepriceProduct
 from orders.events import ProductDelisted, ProductListed, ProductRepriced
 
 
@@ -19,6 +19,12 @@ class Product(State, frozen=True):
 
 def list_(product: Product, command: ListProduct) -> list[Event]:
     if product == Product(True, command.name, command.price):
+        return []
+    return [ProductListed(command.sku, command.name, command.price)]
+
+
+def import_(product: Product, command: ImportProduct) -> list[Event]:
+    if product != Product():
         return []
     return [ProductListed(command.sku, command.name, command.price)]
 
@@ -43,6 +49,7 @@ PRODUCT = Aggregate(
     initial=Product(),
     decide={
         ListProduct: list_,
+        ImportProduct: import_,
         RepriceProduct: reprice,
         DelistProduct: delist,
     },

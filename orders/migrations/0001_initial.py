@@ -1,6 +1,7 @@
 """The tables of the models."""
 
 from django.db import migrations, models
+from django.db.models.functions import Collate, Reverse
 
 
 class Migration(migrations.Migration):
@@ -85,6 +86,7 @@ class Migration(migrations.Migration):
                 ("refunded", models.BigIntegerField(default=0)),
             ],
             options={
+                "verbose_name": "order",
                 "verbose_name_plural": "order details",
                 "db_table": "orders_order_details",
                 "indexes": [
@@ -96,6 +98,10 @@ class Migration(migrations.Migration):
                         fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"
                     ),
                     models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
+                    models.Index(
+                        fields=["reference", "placed_at", "order_id"], name="orders_by_reference"
+                    ),
+                    models.Index(Collate(Reverse("order_id"), "C"), name="orders_by_end_of_id"),
                 ],
             },
         ),
@@ -124,9 +130,17 @@ class Migration(migrations.Migration):
                 "verbose_name": "return",
                 "db_table": "orders_return",
                 "indexes": [
-                    models.Index(fields=["order_id", "return_id"], name="returns_of_order"),
-                    models.Index(fields=["customer_id", "return_id"], name="returns_of_customer"),
+                    models.Index(
+                        fields=["order_id", "requested_at", "return_id"], name="returns_of_order"
+                    ),
+                    models.Index(
+                        fields=["customer_id", "requested_at", "return_id"],
+                        name="returns_of_customer",
+                    ),
+                    models.Index(fields=["requested_at", "return_id"], name="returns_by_time"),
                     models.Index(fields=["status", "return_id"], name="returns_by_status"),
+                    models.Index(fields=["reference", "return_id"], name="returns_by_reference"),
+                    models.Index(Collate(Reverse("return_id"), "C"), name="returns_by_end_of_id"),
                 ],
             },
         ),

@@ -38,6 +38,7 @@ from orders.events import (
     ReturnPromised,
 )
 from orders.returns import quantities
+from payments.commands import ELSEWHERE
 
 
 class OrderNotFound(CommandRejected):
@@ -76,7 +77,8 @@ CALLED_OFF = ("cancelled", "refunding")
 
 
 class Order(State, frozen=True):
-    """status: new, placed, confirmed, cancelled or refunding.
+    """status: new, placed, confirmed, cancelled or refunding. elsewhere: paid outside this
+    platform.
 
     lines_back, charges_back: units that belong to a return, by the number of their line or charge.
     """
@@ -88,6 +90,7 @@ class Order(State, frozen=True):
     charges: tuple[Charge, ...] = ()
     lines_back: dict[int, int] = {}
     charges_back: dict[int, int] = {}
+    elsewhere: bool = False
 
 
 def streams(command: PlaceOrder) -> Sequence[str]:
@@ -106,6 +109,8 @@ def place(
         raise OrderAlreadyPlaced(command.order_id)
     if not products:
         raise EmptyOrder(command.order_id)
+    if command.payment_method == ELSEWHERE:
+        raise NotPayable(f"{ELSEWHERE!r} is the method of imported orders alone.")
     for product, item in zip(products, command.items, strict=True):
         if not product.offered or product.price is None:
             raise ProductNotOffered(item.sku)
@@ -195,11 +200,18 @@ def refund(order: Order, command: RefundOrder) -> list[Event]:
         return []
     if order.status == "placed":
         return [OrderCancelled(command.order_id, command.reason)]
+    if order.elsewhere:
+        raise OrderNotOpen(
+            f"Order {command.order_id} was paid elsewhere; give the money back there."
+        )
     return [OrderRefundRequested(command.order_id, command.reason, recalled=True)]
 
 
 def placed(order: Order, event: OrderPlaced) -> Order:
-    return Order("placed", event.customer_id, event.total, event.lines, event.charges)
+    elsewhere = event.payment_method == ELSEWHERE
+    return Order(
+        "placed", event.customer_id, event.total, event.lines, event.charges, elsewhere=elsewhere
+    )
 
 
 def return_promised(order: Order, event: ReturnPromised) -> Order:

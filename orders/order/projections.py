@@ -148,7 +148,7 @@ def shipment_created(row: Row, event: ShipmentCreated) -> Row:
     """The parcel may be cancelled already, or have left."""
     status = row["shipment_status"]
     return row | {
-        "shipment_status": "CREATED" if status == "REQUESTED" else status,
+        "shipment_status": "CREATED" if status in ("NONE", "REQUESTED") else status,
         "tracking": event.tracking,
     }
 

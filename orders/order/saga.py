@@ -19,7 +19,7 @@ from inventory.commands import ReleaseInventory, ReserveInventory, StockLine
 from inventory.events import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from orders.commands import CancelOrder, ConfirmOrder
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced, OrderRefundRequested
-from payments.commands import ProcessPayment, RefundPayment, decides_within
+from payments.commands import ELSEWHERE, ProcessPayment, RefundPayment, decides_within
 from payments.events import (
     DisputeClosed,
     LatePaymentCompleted,
@@ -327,7 +327,7 @@ def _pending_command(saga: Fulfilment) -> Command | None:
         case "INVENTORY_PENDING":
             return ReserveInventory(saga.order_id, saga.lines)
         case "SHIPPING_PENDING":
-            return CreateShipment(saga.order_id, saga.address)
+            return CreateShipment(saga.order_id, saga.address, saga.method == ELSEWHERE)
         case "CONFIRMING":
             return ConfirmOrder(saga.order_id)
         case "COMPENSATING" | attention.NEEDS_ATTENTION:

@@ -132,6 +132,7 @@ def import_(states: Mapping[str, Any], command: ImportReturn) -> EventsByStream:
         reason=command.reason,
         requested_at=command.returned_at,
         reference=command.reference,
+        settled=True,
     )
     returned = GoodsReturned(
         command.return_id, command.order_id, lines, requested.refund, command.returned_at

@@ -1,6 +1,6 @@
 """Returns: one row for each."""
 
-from eventstore.subscriptions import Projection, Row
+from eventstore.subscriptions import DELETED, Deleted, Projection, Row
 from orders.events import (
     GoodsReturned,
     ReturnClosed,
@@ -43,9 +43,9 @@ def return_continued(row: Row, event: ReturnContinued) -> Row:
     return row
 
 
-def part_refunded(row: Row, event: PartRefunded) -> Row | None:
+def part_refunded(row: Row, event: PartRefunded) -> Row | Deleted:
     """A partial refund for another reason is not a return: it has no row."""
-    return row | {"refunded": event.amount.amount} if row["order_id"] else None
+    return row | {"refunded": event.amount.amount} if row["order_id"] else DELETED
 
 
 def return_completed(row: Row, event: ReturnCompleted) -> Row:

@@ -37,7 +37,7 @@ class Returning(State, frozen=True):
     """reason: of the return. step: the step that needs attention. note: why it does, or why the
     return does without goods or money.
 
-    asked_again: retries of the present step.
+    asked_again: retries of the present step. settled: the money was given back elsewhere.
     """
 
     status: str = "STARTED"
@@ -49,6 +49,7 @@ class Returning(State, frozen=True):
     step: str = ""
     note: str = ""
     asked_again: int = 0
+    settled: bool = False
 
 
 # The way forward: each step begins when the one before has answered. An answer to any other step
@@ -62,6 +63,7 @@ def return_requested(saga: Returning, event: ReturnRequested) -> Reaction:
         order_id=event.order_id,
         refund=event.refund,
         reason=event.reason,
+        settled=event.settled,
     )
     if event.lines:
         return Reaction(replace(started, status="GOODS_PENDING"), deadline=GOODS_PATIENCE)
@@ -160,7 +162,8 @@ def _pending_command(saga: Returning) -> Command | None:
         case "RESTOCKING":
             return Restock(saga.return_id, saga.lines, saga.order_id)
         case "REFUNDING":
-            return RefundPart(saga.order_id, saga.return_id, saga.refund, f"return: {saga.reason}")
+            reason = f"return: {saga.reason}"
+            return RefundPart(saga.order_id, saga.return_id, saga.refund, reason, saga.settled)
         case "COMPLETING":
             return CompleteReturn(saga.return_id)
         case "CLOSING":

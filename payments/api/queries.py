@@ -7,13 +7,25 @@ from rest_framework import serializers
 
 from access.authorization import Staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.serializers import Answer, MoneyOf
+from eventstore.api.serializers import Answer, Choice, MoneyOf, OpenChoice
 from payments.models import PaymentView
+
+STATUSES = (
+    "REQUESTED",
+    "COMPLETED",
+    "FAILED",
+    "REFUNDING",
+    "PARTLY_REFUNDED",
+    "REFUNDED",
+    "VOIDED",
+    "DISPUTED",
+    "CHARGED_BACK",
+)
 
 
 class PaymentAnswer(Answer):
     order_id = serializers.CharField()
-    status = serializers.CharField()
+    status = OpenChoice(STATUSES)
     amount = MoneyOf("amount")
     refunded = MoneyOf("refunded")
     method = serializers.CharField()
@@ -22,28 +34,15 @@ class PaymentAnswer(Answer):
 
 
 class PaymentsParameters(PageParameters):
-    status = serializers.ChoiceField(
-        [
-            "REQUESTED",
-            "COMPLETED",
-            "FAILED",
-            "REFUNDING",
-            "PARTLY_REFUNDED",
-            "REFUNDED",
-            "VOIDED",
-            "DISPUTED",
-            "CHARGED_BACK",
-        ],
-        required=False,
-    )
+    status = Choice(STATUSES, required=False)
 
 
 class PaymentDetailsView(RowView):
-    """customer_of: order id -> customer id, which payments do not know; set in the URL
-    configuration."""
+    """The payment of an order, now or at an earlier version or time."""
 
     serializer_class = PaymentAnswer
     model, parameters = PaymentView, MomentParameters
+    # Order id -> customer id, which payments do not know; set in the URL configuration.
     customer_of: Callable[[str], str | None] | None = None
 
     def may_see(self, row: PaymentView) -> bool:
@@ -59,12 +58,12 @@ class PaymentDetailsView(RowView):
 
 
 class PaymentsView(PagesView):
-    """The newest first: ids of orders grow with time."""
+    """Payments, the newest first, by the time of the first event. For staff."""
 
     permission_classes = [Staff]
     serializer_class = PaymentAnswer
     parameters = PaymentsParameters
-    key, descending = "order_id", True
+    key, moment, descending = "order_id", "created_at", True
 
     def rows(self, status: str | None = None) -> QuerySet[PaymentView]:
         rows = PaymentView.objects.all()

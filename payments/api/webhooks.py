@@ -1,6 +1,8 @@
 """Webhooks of Stripe: answers to our calls, and refunds and disputes that we did not request."""
 
 import logging
+import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -20,6 +22,8 @@ from . import outside
 
 logger = logging.getLogger(__name__)
 
+TOLERANCE_SECONDS = 300
+
 
 class Data(msgspec.Struct):
     """object: the object of the event in its present state."""
@@ -27,15 +31,26 @@ class Data(msgspec.Struct):
     object: Annotated[dict[str, Any], msgspec.Meta(min_length=1)]
 
 
-class Notice(msgspec.Struct):
-    """type: for example payment_intent.succeeded."""
+class Kind(msgspec.Struct):
+    """What every event has. type: for example payment_intent.succeeded."""
 
     id: str
     type: str
+
+
+class Notice(Kind):
+    """An event about a payment, a refund or a dispute."""
+
     data: Data
 
 
+# The beginnings of their types.
+READ = ("payment_intent.", "charge.", "refund.")
+
+
 class StripeWebhookView(WebhookView):
+    """An event of Stripe about a payment, a refund or a dispute. Others are ignored."""
+
     source, notice = "stripe", Notice
     signed_by = {"Stripe-Signature": "When it was sent, and Stripe's signatures: t=…,v1=…"}
 
@@ -48,27 +63,29 @@ class StripeWebhookView(WebhookView):
 
         try:
             stripe.WebhookSignature.verify_header(
-                body, headers.get("Stripe-Signature"), secret, tolerance=300
+                body, headers.get("Stripe-Signature"), secret, tolerance=TOLERANCE_SECONDS
             )
         except (stripe.SignatureVerificationError, ValueError, TypeError):
             raise Forged from None
+        # The library checks the past only.
+        sent_at = re.search("(?:^|,)t=([0-9]{1,12})(?:,|$)", headers["Stripe-Signature"])
+        if sent_at is None or int(sent_at[1]) > time.time() + TOLERANCE_SECONDS:
+            raise Forged
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, Sequence[Command]]:
+        kind = self.decode(body, Kind)
+        if not kind.type.startswith(READ):
+            logger.info("webhook of stripe ignored: %.100r", kind.type)
+            return kind.id, []
         notice = self.decode(body)
-        commands = [_command(each) for each in _objects(notice)]
+        item: dict[str, Any] = notice.data.object
+        objects = [item] if item.get("object") in ("payment_intent", "refund", "dispute") else []
+        # A charge stands for its refunds, if the notice has them.
+        match item:
+            case {"object": "charge", "refunds": {"data": list(refunds)}}:
+                objects = [each for each in refunds if isinstance(each, dict)]
+        commands = [_command(each) for each in objects]
         return notice.id, [command for command in commands if command is not None]
-
-
-def _objects(notice: Notice) -> list[Mapping[str, Any]]:
-    """The payment intents, refunds and disputes of a notice; for a charge, its refunds if the
-    notice
-    has them."""
-    item = notice.data.object
-    if item.get("object") == "charge":
-        refunds = item.get("refunds")
-        data = refunds.get("data") if isinstance(refunds, dict) else None
-        return [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    return [item] if item.get("object") in ("payment_intent", "refund", "dispute") else []
 
 
 def _command(item: Mapping[str, Any]) -> Command | None:

@@ -24,12 +24,17 @@ class Migration(migrations.Migration):
                 ("method", models.TextField(default="")),
                 ("reference", models.TextField(default="")),
                 ("reason", models.TextField(default="")),
+                ("created_at", models.DateTimeField(null=True)),
             ],
             options={
                 "verbose_name": "payment",
                 "db_table": "payments_payment",
                 "indexes": [
-                    models.Index(fields=["status", "order_id"], name="payments_payment_status")
+                    models.Index(fields=["created_at", "order_id"], name="payments_by_time"),
+                    models.Index(
+                        fields=["status", "created_at", "order_id"],
+                        name="payments_by_status_and_time",
+                    ),
                 ],
             },
         ),

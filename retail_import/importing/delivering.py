@@ -11,8 +11,10 @@ from eventstore import log, registry
 from eventstore.delivery import worker
 from eventstore.models import Parked, Subscription
 from eventstore.outbox import cursors
-from eventstore.subscriptions import Projection
+from eventstore.subscriptions import Commands, Projection
 from orders.models import OrderDetails, ReturnView
+
+from ..earlier_orders import slices
 
 # The slowest subscription may lag by this many messages before the next documents are issued.
 AHEAD = 5_000
@@ -44,16 +46,36 @@ def until_orders_are_final(order_ids: Collection[str], report: Callable[[int], N
     _until_all_are_among(final, order_ids, report)
 
 
-def until_returns_are_completed(return_ids: Collection[str], report: Callable[[int], None]) -> None:
-    """report: called with the number of open returns."""
+def until_returns_are_completed(notes: Collection[str], report: Callable[[int], None]) -> None:
+    """notes: credit notes. report: called with the number of open returns."""
+    returns = ReturnView.objects.exclude(status="COMPLETED")
+    return_ids = [
+        each
+        for some in slices(list(notes))
+        for each in returns.filter(reference__in=some).values_list("return_id", flat=True)
+    ]
     completed = ReturnView.objects.filter(status="COMPLETED")
     _until_all_are_among(completed, return_ids, report)
 
 
-def until_read_models_are_level() -> None:
-    """Wait until all read models have reached the present end of the log."""
+def until_earlier_imports_are_done(report: Callable[[int], None]) -> None:
+    """An import that was interrupted may have left orders under way."""
+    until_level(Commands)
+    until_level(Projection)
+    under_way = OrderDetails.objects.filter(status="PLACED").exclude(reference="")
+    until_orders_are_final(list(under_way.values_list("order_id", flat=True)), report)
+    until_level(Commands)
+    until_level(Projection)
+
+
+def are_read_models_level() -> bool:
+    return not cursors.work() & set(registry.of_kind(Projection))
+
+
+def until_level(kind: type[Commands] | type[Projection]) -> None:
+    """Wait until all subscriptions of the kind have reached the present end of the log."""
     now = log.fence()
-    behind = set(registry.of_kind(Projection))
+    behind = set(registry.of_kind(kind))
 
     def are_level() -> bool:
         at = dict(

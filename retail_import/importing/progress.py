@@ -11,86 +11,79 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from .issuing import IssueProgress
-from .survey import Survey
+from .planning import Plan
 
 GAP_SECONDS = 5.0
 
 # (what is issued, orders or returns still open once all is issued)
 Show = Callable[[IssueProgress, int], None]
+# Is called with the number of open orders or returns.
+ShowOpen = Callable[[int], None]
 
 
 @contextmanager
-def shown(console: Console, survey: Survey) -> Iterator[Show]:
-    with _bar(console, survey) if console.is_terminal else _lines(console, survey) as show:
-        yield show
+def shown(console: Console, plan: Plan) -> Iterator[Show]:
+    rate, printed_at, survey = Rate(), time.monotonic(), plan.survey
 
-
-@contextmanager
-def _bar(console: Console, survey: Survey) -> Iterator[Show]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    rate = Rate()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=survey.lines)
-        yield lambda issued, open_: bar.update(
-            task,
-            completed=issued.lines,
-            description=_sentence(survey, issued, open_, rate.of(issued)),
-        )
-
-
-@contextmanager
-def _lines(console: Console, survey: Survey) -> Iterator[Show]:
-    rate, printed_at = Rate(), time.monotonic()
-
-    def show(issued: IssueProgress, open_: int) -> None:
+    def print_now_and_then(issued: IssueProgress, open_: int) -> None:
         nonlocal printed_at
         speed = rate.of(issued)
         if time.monotonic() - printed_at < GAP_SECONDS:
             return
         printed_at = time.monotonic()
-        left = rate.seconds_left(survey.lines)
-        console.print(
-            _sentence(survey, issued, open_, speed) + (f", {left:.0f} s left" if left else "")
-        )
+        left = "" if open_ else rate.time_left(survey.new_lines)
+        console.print(_sentence(plan, issued, open_, speed) + left)
 
-    yield show
+    if not console.is_terminal:
+        yield print_now_and_then
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=survey.new_lines or None, left="")
+        yield lambda issued, open_: bar.update(
+            task,
+            completed=issued.lines,
+            description=_sentence(plan, issued, open_, rate.of(issued)),
+            left="" if open_ else rate.time_left(survey.new_lines),
+        )
 
 
 class Rate:
-    """Orders per second since this run began, without the documents of earlier runs."""
+    """Orders per second of this run; what earlier runs imported is not part of its plan."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._first: IssueProgress | None = None
         self._last = IssueProgress()
 
     def of(self, issued: IssueProgress) -> float:
-        self._first = self._first or issued
         self._last = issued
-        return (issued.orders - self._first.orders) / self._seconds()
+        return issued.orders / self._seconds()
 
-    def seconds_left(self, lines: int) -> float:
-        done = self._last.lines - (self._first or self._last).lines
-        return (lines - self._last.lines) * self._seconds() / done if done else 0.0
+    def time_left(self, lines: int) -> str:
+        """Nothing where it is not known, or where all is issued: what is open then takes its own
+        time."""
+        done, left = self._last.lines, lines - self._last.lines
+        if not done or left <= 0:
+            return ""
+        return f", {max(1, round(left * self._seconds() / done))} s left"
 
     def _seconds(self) -> float:
         return max(time.monotonic() - self._began, 0.001)
 
 
-def _sentence(survey: Survey, issued: IssueProgress, open_: int, speed: float) -> str:
+def _sentence(plan: Plan, issued: IssueProgress, open_: int, speed: float) -> str:
     if open_:
         return f"all issued, {open_:,} orders or returns open"
     return (
-        f"{issued.orders:,} of {len(survey.invoices):,} orders, {issued.lines:,} lines, {speed:.0f}"
-        " orders/s"
+        f"{issued.orders:,} of {len(plan.survey.new_orders):,} orders, {issued.lines:,} lines,"
+        f" {speed:.0f} orders/s"
     )

@@ -6,21 +6,20 @@ from uuid import UUID, uuid5
 
 from eventstore.money import Money
 from inventory.commands import AdjustStock, ReceiveStock, Restock, StockLine
-from orders.commands import AdjustLedger, ImportOrder, ImportReturn, IssueCredit, ListProduct
+from orders.commands import AdjustLedger, ImportOrder, ImportProduct, ImportReturn, IssueCredit
 from orders.events import Charge, OrderLine, Portion
+from payments.commands import ELSEWHERE
 from retail_import.retail.credits.matching import Allocation
 from shipping.commands import Address
 
 from ..retail.documents import CreditNote, Document, LedgerAdjustment, Order, StockAdjustment
 from ..retail.line import Line
-from ..retail.opening_stock import OpeningStock
 from ..retail.stock import movements
 
 # The namespace of ids: an invoice is the same order in every file.
 INVOICES = UUID("3b0d1a5e-6f57-4c58-9d0a-0f4c2b7f9e11")
 
 CURRENCY, EXPONENT = "GBP", 3
-PAYMENT_METHOD = "tok_visa"
 CANCELLED = "cancelled on the day of sale"
 CREDITED = "credit note"
 
@@ -62,7 +61,7 @@ def import_order(order: Order) -> ImportOrder:
         currency=CURRENCY,
         exponent=EXPONENT,
         address=Address(country=order.country),
-        payment_method=PAYMENT_METHOD,
+        payment_method=ELSEWHERE,
         placed_at=order.at,
         reference=order.invoice,
     )
@@ -81,12 +80,12 @@ def adjust_stock(document: Document) -> list[AdjustStock]:
     return adjustments
 
 
-def list_product(line: Line) -> ListProduct:
-    return ListProduct(line.sku, line.description, Money(line.price, CURRENCY, EXPONENT))
+def import_product(line: Line) -> ImportProduct:
+    return ImportProduct(line.sku, line.description, Money(line.price, CURRENCY, EXPONENT))
 
 
-def receive_stock(opening: OpeningStock) -> ReceiveStock:
-    return ReceiveStock(opening.sku, opening.units, "opening stock")
+def receive_stock(sku: str, units: int) -> ReceiveStock:
+    return ReceiveStock(sku, units, "opening stock")
 
 
 def import_return(
@@ -126,11 +125,17 @@ def restock(key: str, parts: Sequence[Allocation | Remainder], order_id: str = "
     return Restock(key, tuple(StockLine(each.sku, each.units) for each in parts), order_id)
 
 
-def adjust_ledger(document: LedgerAdjustment) -> AdjustLedger:
-    return AdjustLedger(
-        booking_id=booking_id(document.invoice),
-        amount=Money(document.value, CURRENCY, EXPONENT),
-        reason=document.lines[0].description,
-        reference=document.invoice,
-        booked_at=document.at,
-    )
+def adjust_ledger(document: LedgerAdjustment) -> list[AdjustLedger]:
+    """One booking for each line."""
+    return [
+        AdjustLedger(
+            booking_id=booking_id(
+                document.invoice if index == 0 else f"{document.invoice} {index}"
+            ),
+            amount=Money(line.value, CURRENCY, EXPONENT),
+            reason=line.description,
+            reference=document.invoice,
+            booked_at=line.at,
+        )
+        for index, line in enumerate(document.lines)
+    ]

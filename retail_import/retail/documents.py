@@ -1,15 +1,18 @@
 """The documents of a file, in file order: orders, credit notes, stock and ledger adjustments."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from . import reader
 from .classes import LineClass, classify, is_goods
 from .line import Line
-from .malformed import MalformedLine
+from .london import DateForm
+from .malformed import MalformedLine, Report, refuse
 
 
 class Document(Struct, frozen=True, gc=False):
@@ -50,6 +53,18 @@ class Document(Struct, frozen=True, gc=False):
         """Lines that move no stock."""
         return tuple(line for line in self.lines if not is_goods(line.code))
 
+    @property
+    def key(self) -> str:
+        """An invoice has at most one document of each role."""
+        return f"{self.invoice}/{type(self).__name__}"
+
+    @property
+    def digest(self) -> str:
+        """Of what is imported. Two documents with the same key and digest are the same one."""
+        lines = ((line.code, line.quantity, line.price) for line in self.lines)
+        content = (self.at.isoformat(), self.customer, self.country, *lines)
+        return sha256(repr(content).encode()).hexdigest()[:12]
+
     def of_class(self, kind: LineClass) -> tuple[Line, ...]:
         return tuple(
             line for line, each in zip(self.lines, self.kinds, strict=True) if each is kind
@@ -72,24 +87,24 @@ class LedgerAdjustment(Document, frozen=True, gc=False):
     """A bad debt written off; it belongs to no order."""
 
 
-class Extent(Struct, frozen=True):
-    lines: int
-    documents: int
+def read(
+    path: Path,
+    form: DateForm = DateForm.MONTH_FIRST,
+    report: Report = refuse,
+    without: Container[str] = (),
+) -> Iterator[Document]:
+    """report: is called for each malformed line, which is left out. without: invoices to leave
+    out."""
+    lines = reader.read(path, form, report)
+    if without:
+        lines = (line for line in lines if line.invoice not in without)
+    return documents(lines, report)
 
 
-def check(path: Path) -> Extent:
-    """Read the whole file and keep nothing. Raises MalformedLine."""
-    sizes = [len(document.lines) for document in read(path)]
-    return Extent(sum(sizes), len(sizes))
-
-
-def read(path: Path) -> Iterator[Document]:
-    return documents(reader.read(path))
-
-
-def documents(lines: Iterable[Line]) -> Iterator[Document]:
+def documents(lines: Iterable[Line], report: Report = refuse) -> Iterator[Document]:
     """In the order of their first lines. Only invoices of the last minutes are held in memory."""
     open_: dict[str, list[Line]] = {}
+    ended: set[str] = set()
     current = ""
     for line in lines:
         if line.invoice != current:
@@ -99,28 +114,35 @@ def documents(lines: Iterable[Line]) -> Iterator[Document]:
                 oldest = next(iter(open_))
                 if open_[oldest][-1].at + INTERRUPTION >= line.at:
                     break
+                ended.add(oldest)
                 yield from _documents_of(open_.pop(oldest))
-        _put(line, open_)
+        if line.invoice in ended:
+            report(_malformed(line, f"invoice {line.invoice} continues, but ended minutes before"))
+        else:
+            _put(line, open_, report)
     for invoice in open_.values():
         yield from _documents_of(invoice)
 
 
-def _put(line: Line, open_: dict[str, list[Line]]) -> None:
-    if line.position == 1:
-        open_[line.invoice] = [line]
+def _put(line: Line, open_: dict[str, list[Line]], report: Report) -> None:
+    invoice = open_.setdefault(line.invoice, [line])
+    first = invoice[0]
+    if line is first:
         return
-    if line.invoice not in open_:
-        raise MalformedLine(
-            line.number, f"invoice {line.invoice} continues, but ended minutes before"
-        )
-    first = open_[line.invoice][0]
-    open_[line.invoice].append(line)
     for name in ("customer", "country"):
         if getattr(line, name) != getattr(first, name):
-            raise MalformedLine(
-                line.number,
-                f"invoice {line.invoice} has another {name} here than on line {first.number}",
+            report(
+                _malformed(
+                    line,
+                    f"invoice {line.invoice} has another {name} here than on line {first.number}",
+                )
             )
+            return
+    invoice.append(line)
+
+
+def _malformed(line: Line, reason: str) -> MalformedLine:
+    return MalformedLine(line.number, reason, line.invoice, tuple(map(str, astuple(line)[1:])))
 
 
 def _documents_of(invoice: list[Line]) -> Iterator[Document]:

@@ -1,6 +1,6 @@
 """Read the file of opening stock: the units in stock before the first movement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,6 +11,10 @@ from .csv_records import records
 from .malformed import BadValue, MalformedLine
 
 HEADER = ("sku", "minimal_opening", "net", "closing", "moves")
+
+
+class WrongOpeningStock(ValueError):
+    """The opening stock contradicts the file of invoices, or is too small for it."""
 
 
 class OpeningStock(Struct, frozen=True, gc=False):
@@ -46,3 +50,27 @@ def read(path: Path) -> Iterator[OpeningStock]:
             raise MalformedLine(number, str(error)) from None
         seen.add(opening.sku)
         yield opening
+
+
+def compared(
+    path: Path, needed: Mapping[str, OpeningStock], levels: Mapping[str, int]
+) -> list[OpeningStock]:
+    """Read an opening stock and compare it with what the invoices need. levels: units that earlier
+    imports have left. Raises MalformedLine, WrongOpeningStock."""
+    opening = list(read(path))
+    stated, moved = {each.sku for each in opening}, set(needed)
+    if missing := moved - stated:
+        raise WrongOpeningStock(f"{min(missing)} is in the file, but not in the opening stock.")
+    if extra := stated - moved:
+        raise WrongOpeningStock(f"{min(extra)} is in the opening stock, but not in the file.")
+    for each in opening:
+        least = needed[each.sku]
+        if each.net != least.net:
+            raise WrongOpeningStock(
+                f"{each.sku}: net {each.net} in the opening stock, but {least.net} in the file."
+            )
+        if each.units + max(0, levels.get(each.sku, 0)) < least.units:
+            raise WrongOpeningStock(
+                f"{each.sku}: opening stock {each.units}, but the file needs {least.units}."
+            )
+    return opening

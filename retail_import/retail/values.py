@@ -48,8 +48,10 @@ def customer(text: str) -> str | None:
 @lru_cache(8192)
 def name(text: str) -> str:
     """A stock code or a country. A blank around a code would silently make goods a charge."""
-    if not text or text != text.strip():
-        raise BadValue(f"{short(text)} is not a name: it is empty, or has blanks around it")
+    if not text:
+        raise BadValue("a stock code or a country is empty")
+    if text != text.strip():
+        raise BadValue(f"{short(text)} has blanks around it")
     return text
 
 

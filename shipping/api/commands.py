@@ -9,12 +9,13 @@ from shipping.shipment import LEFT, SHIPMENT, ShipmentCalledOff
 
 
 class ShipShipmentView(CommandView):
-    """stays_here: order id -> whether the parcel must not leave; set in the URL configuration.
-    Shipping itself learns of a cancellation a moment later, and of a refund not at all."""
+    """Record that a parcel was handed to the carrier."""
 
     permission_classes = [Operations]
     id_field, query_url = "order_id", "/api/queries/shipments/"
 
+    # Order id -> whether the parcel must not leave; set in the URL configuration. Shipping itself
+    # learns of a cancellation a moment later, and of a refund not at all.
     stays_here: Callable[[str], bool] | None = None
 
     def command(self, order_id: str) -> ShipShipment:
@@ -25,6 +26,8 @@ class ShipShipmentView(CommandView):
 
 
 class DeliverShipmentView(CommandView):
+    """Record that a parcel was delivered."""
+
     permission_classes = [Operations]
     id_field, query_url = "order_id", "/api/queries/shipments/"
 

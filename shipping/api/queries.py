@@ -8,8 +8,20 @@ from rest_framework import serializers
 
 from access.authorization import Staff, may_touch, owns
 from eventstore.api.queries import MomentParameters, PageParameters, PagesView, RowView
-from eventstore.api.serializers import Answer
+from eventstore.api.serializers import Answer, Choice, OpenChoice
 from shipping.models import ShipmentView
+
+STATUSES = (
+    "REQUESTED",
+    "CREATED",
+    "REFUSED",
+    "CANCELLING",
+    "CANCELLED",
+    "SHIPPED",
+    "DELIVERED",
+    "LOST",
+    "RETURNED",
+)
 
 
 class ParcelAddressAnswer(serializers.Serializer):
@@ -27,35 +39,22 @@ class AddressOf(serializers.JSONField):
 
 class ShipmentAnswer(Answer):
     order_id = serializers.CharField()
-    status = serializers.CharField()
+    status = OpenChoice(STATUSES)
     tracking = serializers.CharField()
     reason = serializers.CharField()
     address = AddressOf()
 
 
 class ShipmentsParameters(PageParameters):
-    status = serializers.ChoiceField(
-        [
-            "REQUESTED",
-            "CREATED",
-            "REFUSED",
-            "CANCELLING",
-            "CANCELLED",
-            "SHIPPED",
-            "DELIVERED",
-            "LOST",
-            "RETURNED",
-        ],
-        required=False,
-    )
+    status = Choice(STATUSES, required=False)
 
 
 class ShipmentDetailsView(RowView):
-    """customer_of: order id -> customer id, which shipping does not know; set in the URL
-    configuration."""
+    """The parcel of an order, now or at an earlier version or time."""
 
     serializer_class = ShipmentAnswer
     model, parameters = ShipmentView, MomentParameters
+    # Order id -> customer id, which shipping does not know; set in the URL configuration.
     customer_of: Callable[[str], str | None] | None = None
 
     def may_see(self, row: ShipmentView) -> bool:
@@ -71,12 +70,12 @@ class ShipmentDetailsView(RowView):
 
 
 class ShipmentsView(PagesView):
-    """The newest first: ids of orders grow with time."""
+    """Parcels, the newest first, by the time of the first event. For staff."""
 
     permission_classes = [Staff]
     serializer_class = ShipmentAnswer
     parameters = ShipmentsParameters
-    key, descending = "order_id", True
+    key, moment, descending = "order_id", "created_at", True
 
     def rows(self, status: str | None = None) -> QuerySet[ShipmentView]:
         rows = ShipmentView.objects.all()

@@ -54,12 +54,17 @@ class Migration(migrations.Migration):
                 ("tracking", models.TextField(default="")),
                 ("reason", models.TextField(default="")),
                 ("address", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(null=True)),
             ],
             options={
                 "verbose_name": "shipment",
                 "db_table": "shipping_shipment",
                 "indexes": [
-                    models.Index(fields=["status", "order_id"], name="shipping_shipment_status")
+                    models.Index(fields=["created_at", "order_id"], name="shipments_by_time"),
+                    models.Index(
+                        fields=["status", "created_at", "order_id"],
+                        name="shipments_by_status_and_time",
+                    ),
                 ],
             },
         ),

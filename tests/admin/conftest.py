@@ -10,8 +10,10 @@ from django.core.management import call_command
 from django.test import Client
 
 from eventstore.commands import bus
+from eventstore.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookMessage
 from eventstore.money import Money
 from eventstore.testing import drain
+from eventstore.webhooks import secrets
 from inventory.commands import ReceiveStock
 from orders.commands import IssueCredit, Item, ListProduct, PlaceOrder, RequestReturn
 from orders.events import OrderLine, Portion
@@ -54,6 +56,48 @@ def books(order):
         IssueCredit(str(uuid4()), "customer-1", (line,), (), "EUR", 2, "C1", datetime.now(UTC))
     )
     drain()
+    hook()
+
+
+def hook():
+    """An endpoint of webhooks, and a delivery that has failed."""
+    salt, key_id = secrets.new_salt()
+    endpoint = WebhookEndpoint.objects.create(
+        id=uuid4(),
+        owner="customer-1",
+        is_for_all=False,
+        url="https://partner.example/<script>alert(4)</script>",
+        types=["*"],
+        after=0,
+        salt=salt,
+        key_id=key_id,
+        last_error="<script>alert(5)</script>",
+    )
+    message = WebhookMessage.objects.create(
+        id=uuid4(), type="orders.order_details", key="order-1", position=1, body="{}"
+    )
+    now = datetime.now(UTC)
+    delivery = WebhookDelivery.objects.create(
+        endpoint=endpoint,
+        message=message,
+        key="order-1",
+        bytes=2,
+        status="failed",
+        attempts=1,
+        until=now,
+        ended_at=now,
+        error="HTTP 500.",
+    )
+    WebhookAttempt.objects.create(
+        delivery=delivery,
+        number=1,
+        at=now,
+        seconds=0.1,
+        status=500,
+        error="HTTP 500.",
+        response="<script>alert(6)</script>",
+    )
+    return endpoint
 
 
 def place(method="tok_visa", **address):

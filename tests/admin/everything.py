@@ -88,6 +88,7 @@ def everywhere():
 APART = {
     "eventstore_overview": "",
     "eventstore_doctor": "",
+    "eventstore_search": "?q=customer-1",
     "eventstore_event_export": "?since=2020-01-01T00:00:00",
     # Without a query it would export the whole log.
     "eventstore_event_ndjson": "?q=stock-CUP",
@@ -113,6 +114,8 @@ def _named(name, registered, row):
         )
         return {name: page.replace("/change/", f"/{kind}/")}
     if kind == "act":
+        if registered.opts.model_name == "subscription":  # not each of them can be reset
+            row = registered.get_queryset(None).get(pk="orders.catalogue")
         chosen = urlencode({"id": row.pk, "name": row.pk})
         return {
             f"{name} {act}": f"{reverse(f'admin:{name}', args=[act])}?{chosen}"

@@ -6,6 +6,7 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
@@ -39,8 +40,8 @@ def run_json(*words):
 def test_every_list_is_browsed_as_the_console_shows_it(staff):
     for model, address in zip(models(), lists(), strict=True):
         shown = staff.get(address).context["cl"].result_list
-        keys = [row[model._meta.pk.name] for row in run_json("browse", model._meta.model_name)]
-        assert keys == [each.pk for each in shown], address
+        keys = [str(row[model._meta.pk.name]) for row in run_json("browse", model._meta.model_name)]
+        assert keys == [str(each.pk) for each in shown], address
 
 
 def test_a_list_is_searched_and_filtered_as_by_its_address(order):
@@ -98,7 +99,7 @@ def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
     )
     page = staff.get(f"/admin/orders/orderdetails/{order_id}/change/").context["dossier"]
     output = run_json("dossier", order_id)
-    assert set(output) == {*page._fields, "correlations"}
+    assert set(output) == {*page._fields, *page.pending._fields, "correlations"} - {"pending"}
     assert [(each["stream"], each["fields"]) for each in output["streams"]] == [
         (each.stream, dict(each.fields)) for each in page.streams
     ]
@@ -307,3 +308,26 @@ def test_each_command_of_the_guide_takes_what_the_guide_says(words):
     command = load_command_class(get_commands()[name], name)
     command.create_parser("manage.py", name).parse_args(arguments)
     assert "--json" in arguments or name in WITHOUT_JSON
+
+
+@pytest.mark.django_db
+def test_a_list_of_processes_begins_with_the_unfinished_and_says_how_many_it_leaves_out(capsys):
+    for key, columns in {
+        "ended": {"status": "COMPLETED"},
+        "waits": {"status": "PAYING", "deadline_at": datetime.now(UTC)},
+        "stuck": {"status": "NEEDS_ATTENTION"},
+    }.items():
+        SagaState.objects.create(
+            saga="orders.fulfilment",
+            key=key,
+            state={},
+            position=1,
+            correlation_id=uuid4(),
+            **columns,
+        )
+    call_command("sagas", "list", "--limit", "2")
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in rows] == ["stuck", "waits"]
+    assert last == "2 of 3; --limit shows more."
+    call_command("sagas", "list")
+    assert len(capsys.readouterr().out.splitlines()) == 3

@@ -8,16 +8,17 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from eventstore.log import audit
-from eventstore.models import Event, Parked, SagaState, Subscription
+from eventstore.models import Event, Parked, SagaState, Subscription, WebhookEndpoint
 from eventstore.testing import drain
 
 from .conftest import place, place_many
 from .everything import lists, pages
 
 # Two of these read the session and the user.
-MOST_QUERIES = 9
+MOST_QUERIES = 10
 
 INLINE = re.compile(
     r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", re.IGNORECASE
@@ -121,8 +122,8 @@ def test_sixty_rows_cost_as_many_queries_as_one(staff):
     assert SagaState.objects.count() > 60
     for address, count in many.items():
         assert count <= MOST_QUERIES, (address, count)
-        # An empty page has nothing to look up.
-        assert count <= few[address] + 1, (address, few[address], count)
+        # An empty page looks up neither what its errors quote, nor what its rows are about.
+        assert count <= few[address] + 2, (address, few[address], count)
 
 
 @pytest.mark.usefixtures("order")
@@ -139,6 +140,8 @@ def test_a_long_stream_costs_no_more_queries_than_a_short_one(staff):
 def test_a_strict_content_security_policy_would_find_nothing_to_forbid(staff):
     for address in everywhere():
         page = staff.get(address).content.decode()
+        for endpoint in WebhookEndpoint.objects.all():
+            page = page.replace(escape(endpoint.url), "")  # as text, it loads nothing
         assert not INLINE.findall(page), (address, INLINE.findall(page))
 
 

@@ -7,10 +7,10 @@ from django.test import Client
 
 from eventstore.console import permissions
 from eventstore.delivery import step
-from eventstore.models import Event, Parked, SagaState
+from eventstore.models import Event, Parked, SagaState, WebhookDelivery, WebhookEndpoint
 from orders.models import ReturnView
 
-from .conftest import place
+from .conftest import hook, place
 from .everything import models, routes
 
 # The users, in the order of the columns. A customer is logged in, but no staff; a clerk is staff
@@ -59,6 +59,13 @@ MAY_GET = {
     "eventstore/subscription/act/skip/": OPERATE,
     "eventstore/subscription/doctor/": LOOK,
     "eventstore/subscription/overview/": LOOK,
+    "eventstore/subscription/search/": LOOK,
+    "eventstore/webhookdelivery/act/again/": OPERATE,
+    "eventstore/webhookendpoint/act/delete/": OPERATE,
+    "eventstore/webhookendpoint/act/disable/": OPERATE,
+    "eventstore/webhookendpoint/act/enable/": OPERATE,
+    "eventstore/webhookendpoint/act/register/": OPERATE,
+    "eventstore/webhookendpoint/act/rotate/": OPERATE,
     "orders/orderdetails/act/cancel/": HELP,
     "orders/orderdetails/act/return/": HELP,
     "orders/returnview/act/close/": RECEIVE,
@@ -120,6 +127,7 @@ def order_id(people):
         status="dead",
     )
     ReturnView.objects.create(return_id="r1", order_id=order_id, version=1, position=1)
+    hook()
     return order_id
 
 
@@ -215,6 +223,10 @@ def _about(route, order_id):
             return f"?id={order_id}"
         case [_, "returnview", "act", *_]:
             return f"?id={ReturnView.objects.get().pk}"
+        case [_, "webhookendpoint", "act", *_]:
+            return f"?id={WebhookEndpoint.objects.get().pk}"
+        case [_, "webhookdelivery", "act", *_]:
+            return f"?id={WebhookDelivery.objects.get().pk}"
     return ""
 
 
@@ -225,6 +237,8 @@ def _rows(order_id):
         "sagastate": str(SagaState.objects.get(key=order_id).pk),
         "orderdetails": order_id,
         "parked": str(Parked.objects.get().pk),
+        "webhookendpoint": str(WebhookEndpoint.objects.get().pk),
+        "webhookdelivery": str(WebhookDelivery.objects.get().pk),
     }
     return [
         (model, keys[model._meta.model_name])

@@ -35,7 +35,7 @@ def test_it_tells_of_money_stock_parcel_and_of_every_step(staff, order):
     assert [(each.saga.saga, each.saga.status) for each in dossier.processes] == [
         ("orders.fulfilment", "COMPLETED")
     ]
-    assert dossier.outgoing == dossier.parked == []
+    assert dossier.pending.outgoing == dossier.pending.parked == []
 
 
 @pytest.mark.usefixtures("books")
@@ -53,10 +53,10 @@ def test_it_tells_what_is_pending_and_what_is_parked(staff):
         subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
     )
     dossier = page_of(staff, order_id).context["dossier"]
-    assert [(each.topic, each.type) for each in dossier.outgoing] == [
+    assert [(each.topic, each.type) for each in dossier.pending.outgoing] == [
         ("payments", "payments.process_payment")
     ]
-    assert [each.subscription for each in dossier.parked] == ["payments.gateway"]
+    assert [each.subscription for each in dossier.pending.parked] == ["payments.gateway"]
     assert [each.label for each in dossier.processes[0].buttons] == ["Retry the step", "Compensate"]
 
 

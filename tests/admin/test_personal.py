@@ -222,7 +222,15 @@ SOUNDS_PERSONAL = re.compile(
 OF_GOODS = {
     *(
         (cls, "name")
-        for cls in ("OrderLine", "Charge", "ProductListed", "ListProduct", "Product", "ProductView")
+        for cls in (
+            "OrderLine",
+            "Charge",
+            "ProductListed",
+            "ListProduct",
+            "ImportProduct",
+            "Product",
+            "ProductView",
+        )
     ),
     *(
         (cls, "address")

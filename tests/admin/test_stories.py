@@ -157,6 +157,7 @@ def test_the_outbox_tells_who_has_still_to_take_a_message(staff, shop):
         "orders.details": "pending",
         "orders.fulfilment": "passed",
         "orders.published": "pending",
+        "webhooks": "pending",
     }
     drain()
     message.refresh_from_db()

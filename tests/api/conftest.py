@@ -26,6 +26,8 @@ ADDRESS = {
 }
 IDS = {"correlation_id", "request_id", "trace_id"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors"} | IDS
+# Nothing listens there.
+HOOK = {"url": "http://127.0.0.1:9/hooks", "types": ["*"]}
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
@@ -74,7 +76,12 @@ def problem(answer, status, code=None):
 
 
 def pointers(answer):
-    return [error["pointer"] for error in problem(answer, 400)["errors"]]
+    """The names of the invalid parts: each is in the body, in the query or in a header."""
+    found = [
+        {"pointer", "parameter", "header"} & set(error) for error in problem(answer, 400)["errors"]
+    ]
+    assert all(len(names) == 1 for names in found)
+    return [error[name] for error, [name] in zip(answer.json()["errors"], found, strict=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +90,14 @@ def _no_requests_counted(monkeypatch, settings):
     counted = redis.Redis.from_url(settings.REDIS_URL)
     for key in counted.scan_iter("throttle_*"):
         counted.delete(key)
+
+
+@pytest.fixture(autouse=True)
+def _webhooks_to_this_machine(settings):
+    """Endpoints of webhooks may be here, as on a developer's machine."""
+    settings.EVENTSTORE_WEBHOOK_ALLOW_HTTP = True
+    settings.EVENTSTORE_WEBHOOK_NETWORKS = ("127.0.0.0/8",)
+    settings.EVENTSTORE_WEBHOOK_PORTS = ()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from config import brokers as configuration
 from config.api import asyncapi
 from config.variables import Variables
 from eventstore import registry
-from eventstore.messaging import cloudevents, kafka_administration, rabbitmq
+from eventstore.messaging import cloudevents, kafka, rabbitmq
 from eventstore.messaging.cloudevents import Origin
 from eventstore.messaging.event_bus import Envelope
 from orders.integration_events import OrderStatusChanged
@@ -115,7 +115,7 @@ def test_every_published_type_has_its_topic_and_its_routing_key(described):
                 assert event in channel["parameters"]["event"]["enum"]
                 keys[type_] = channel["address"].format(event=event)
     published = registry.published_types()
-    assert topics == {type_: kafka_administration.topic_of(type_) for type_ in published}
+    assert topics == {type_: kafka.topic_of(type_) for type_ in published}
     assert keys == {type_: rabbitmq.routing_key(type_) for type_ in published}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import unicodedata
 from datetime import timedelta
 
 import pytest
@@ -48,7 +49,7 @@ def test_logging_out_ends_no_other_token(account):
 def test_who_is_not_known_gets_no_token(account, anonymous, wrong):
     answer = anonymous.post(LOGIN, ADA | wrong)
     problem(answer, 401, "AuthenticationFailed")
-    assert answer["WWW-Authenticate"] == "Bearer"
+    assert answer["WWW-Authenticate"] == 'Bearer realm="orders"'
 
 
 def test_who_is_barred_gets_no_token_and_bears_none(account, anonymous):
@@ -212,3 +213,12 @@ def test_who_logs_in_is_logged_and_who_fails_to(account, anonymous, caplog, door
     assert ADA["password"].strip() not in everything
     if found:
         assert found[0].split('"token":"')[1].split('"')[0] not in everything
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_a_name_is_known_in_every_form_of_unicode(account, anonymous, form):
+    User.objects.create_user("zo\u00eb", password="a long enough secret")
+    name = unicodedata.normalize(form, "zo\u00eb")
+    body = {"username": name, "password": "a long enough secret"}
+    assert anonymous.post("/api/auth/login/", body).status_code == 200
+    assert Client().login(username=name, password="a long enough secret")

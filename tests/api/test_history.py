@@ -144,7 +144,7 @@ def test_what_has_not_happened_at_all_is_not_waited_for(ada):
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=101", "?after=-1", "?after=x", "?cursor=1"])
 def test_what_cannot_be_asked_is_named(ada, query):
-    assert pointers(history(ada, NOBODY, query)) == [f"#/{query[1:].partition('=')[0]}"]
+    assert pointers(history(ada, NOBODY, query)) == [query[1:].partition("=")[0]]
 
 
 def test_it_is_its_customers_affair(ada, grace, support):

@@ -92,6 +92,13 @@ def test_a_key_is_each_persons_and_each_addresss_own(ada, grace):
     problem(ask(grace, "k-1", {}, cancel[0]), 404, "NotFound")
 
 
+def test_a_key_that_is_sent_twice_is_none(ada):
+    """Servers and proxies join the lines of a header with a comma (RFC 9110, 5.3)."""
+    for twice in ("a,b", "a, b", "a,a", '"a","b"', '"a", "a"', '"a",b'):
+        [fault] = problem(ask(ada, twice), 400)["errors"]
+        assert (fault["header"], orders()) == ("Idempotency-Key", 0)
+
+
 @pytest.mark.parametrize(
     "key", ["", '""', '"a', '"a" "b"', '"a"b"', "a b", '"a b"', "ключ", "\x7f", "x" * 256, '"a\\b"']
 )
@@ -100,7 +107,7 @@ def test_what_is_no_key_is_named(ada, key):
     assert orders() == 0
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 255, '"{x}"', "!~", "a,b"])
+@pytest.mark.parametrize("key", ["x", "x" * 255, '"{x}"', "!~", '"a,b"'])
 def test_any_other_visible_text_is_one(ada, key):
     first = ask(ada, key)
     assert is_replay(ask(ada, key), first)

@@ -118,6 +118,29 @@ def test_an_order_that_is_none_is_refused_and_the_place_named(ada, body, expecte
     assert pointers(ada.post(ORDERS, body)) == expected
 
 
+TEXTS = {
+    "5,001 digits": (b"9" * 5_001, "A number has too many digits."),
+    "a byte order mark": (
+        b"\xef\xbb\xbf{}",
+        "Invalid JSON in UTF-8: a byte order mark is not allowed",
+    ),
+    "bad UTF-8": (b'{"\xff": 1}', "Invalid JSON in UTF-8: byte 2 is not valid UTF-8"),
+    "NaN": (b"NaN", "Invalid JSON in UTF-8: NaN is not a JSON number"),
+    "an array for an object": ([ORDER], "Expected an object, not an array."),
+    "an object for an array": (ORDER | {"items": {}}, "Expected an array, not an object."),
+    "an object for a choice": (
+        items(seen={"amount": 1, "currency": {"a": True}}),
+        "Expected a string, not an object.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "detail"), TEXTS.values(), ids=TEXTS)
+def test_a_problem_speaks_of_json_and_not_of_python(ada, body, detail):
+    [fault] = problem(ada.post(ORDERS, body), 400)["errors"]
+    assert fault["detail"] == detail
+
+
 WRONG_ELSEWHERE = {
     "cancel, a reason as a number": ("orders/X/cancel", {"reason": 1}, "#/reason"),
     "cancel, an empty reason": ("orders/X/cancel", {"reason": ""}, "#/reason"),
@@ -131,6 +154,7 @@ WRONG_ELSEWHERE = {
     "delist, a member": ("products/A/delist", {"reason": "old"}, "#/reason"),
     "receive, nothing": ("stock/A/receive", {"quantity": 0}, "#/quantity"),
     "receive, 2**31": ("stock/A/receive", {"quantity": 2**31}, "#/quantity"),
+    "adjust, nothing": ("stock/A/adjust", {"quantity": 0, "reason": "x"}, "#/quantity"),
     "adjust, no reason": ("stock/A/adjust", {"quantity": 1}, "#/reason"),
     "adjust, -2**31": ("stock/A/adjust", {"quantity": -(2**31), "reason": "x"}, "#/quantity"),
     "ship, a member": ("shipments/X/ship", {"tracking": "1"}, "#/tracking"),

@@ -272,3 +272,31 @@ def test_an_order_is_one_query_beside_the_token(ada):
 
 def _euros(amount):
     return {"amount": amount, "currency": "EUR", "exponent": 2}
+
+
+@pytest.mark.parametrize("api", ["orders", "payments", "shipments", "returns"])
+def test_lists_are_newest_first_whatever_the_idempotency_keys(ada, support, api):
+    """The ids of orders and returns that are made from other keys than UUIDs are random."""
+    body = {"items": [{"sku": "CUP", "quantity": 1}], "address": ADDRESS}
+    body |= {"payment_method": "tok_visa"}
+    placed = []
+    for number in range(6):
+        answer = ada.post("/api/commands/orders/", body, **{"Idempotency-Key": f"k{number}"})
+        placed.append(answer.json()["order_id"])
+        drain()
+    assert placed != sorted(placed)
+    expected, member = placed[::-1], "order_id"
+    if api == "returns":
+        back = {"lines": [{"number": 1, "quantity": 1}], "reason": "too small"}
+        expected, member = [], "return_id"
+        for order_id in placed:
+            path = f"/api/commands/orders/{order_id}/returns/"
+            answer = ada.post(path, back, **{"Idempotency-Key": order_id[:18]})
+            expected.insert(0, answer.json()["return_id"])
+            drain()
+    listed, path = [], f"/api/queries/{api}/?limit=2"
+    while path:
+        page = support.get(path).json()
+        listed += [row[member] for row in page["data"]]
+        path = page["next"]
+    assert listed == expected

@@ -36,7 +36,7 @@ def test_another_version_or_a_weak_tag_is_not(ada, tags):
     assert len(list(log.read_stream(f"order-{order_id}"))) == 1
 
 
-@pytest.mark.parametrize("tags", ["", "1", '"1', "'1'", '"1" "2"', '"1",', "**", 'w/"1"', '*, "1"'])
+@pytest.mark.parametrize("tags", ["", "1", '"1', "'1'", '"1" "2"', "**", 'w/"1"', '*, "1"'])
 def test_what_is_no_tag_is_named(ada, tags):
     assert pointers(cancel(ada, ada.placed(), tags)) == ["If-Match"]
 
@@ -123,6 +123,31 @@ def test_of_two_who_decide_on_the_same_version_at_once_one_is_told_so(operator):
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(go, range(8))) == [202] + [412] * 7
     assert operator.post(path, body, **{"If-Match": '"2"'}).status_code == 202
+
+
+@pytest.mark.parametrize("kind", ["orders", "payments", "shipments"])
+def test_one_tag_means_the_same_bytes_from_the_read_model_and_from_the_log(ada, kind):
+    path = f"/api/queries/{kind}/{ada.placed()}/"
+    drain()
+    now = ada.get(path)
+    then = ada.get(f"{path}?at=9999-01-01T00:00:00Z")
+    assert (now["X-Answered-From"], then["X-Answered-From"]) == ("read-model", "event-log")
+    assert (now["ETag"], now.content) == (then["ETag"], then.content)
+
+
+def test_a_response_without_content_has_no_headers_about_it(ada):
+    path = f"/api/queries/orders/{ada.placed()}/"
+    drain()
+    same = ada.get(path, **{"If-None-Match": ada.get(path)["ETag"]})
+    gone = ada.post("/api/auth/logout/")
+    assert (same.status_code, gone.status_code) == (304, 204)
+    assert not {"Content-Length", "Content-Type"} & {*same.headers}
+    assert "Content-Length" not in gone
+
+
+@pytest.mark.parametrize("tags", [', ,"1"', '"1",,', '\t,"9" , ,"1.5",'])
+def test_empty_elements_of_a_list_are_ignored(ada, tags):
+    assert cancel(ada, ada.placed(), tags).status_code == 202
 
 
 def test_no_answer_is_packed_which_would_make_its_tag_weak(ada):

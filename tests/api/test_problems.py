@@ -6,7 +6,7 @@ from django.test import Client
 
 from eventstore.projections import freshness
 
-from .conftest import Api, problem
+from .conftest import Api, pointers, problem
 
 pytestmark = pytest.mark.django_db
 
@@ -16,15 +16,22 @@ def test_an_unknown_address(anonymous):
     assert (found["instance"], found["errors"], found["title"]) == ("/nowhere/", [], "Not found")
 
 
-def test_a_post_without_its_last_slash_is_not_turned_into_a_get(ada):
-    problem(ada.post("/api/commands/orders", {}), 404, "NotFound")
-    problem(ada.post("/api/auth/login", {}), 404, "NotFound")
+def test_the_last_slash_is_optional(ada, anonymous):
+    for path in ("/api/commands/orders", "/api/auth/login", "/api/webhooks/shipping"):
+        with_it, without = (api.post(f"{path}{end}", {}) for end in ("/", "") for api in (ada,))
+        assert with_it.status_code == without.status_code != 404
+        assert without.json()["instance"] == f"{path}/"
+    assert ada.get("/api/queries/orders").status_code == 200
+    problem(ada.get("/api/nowhere"), 404, "NotFound")
 
 
 def test_no_token(anonymous):
-    answer = anonymous.get("/api/queries/orders/")
-    problem(answer, 401, "NotAuthenticated")
-    assert answer["WWW-Authenticate"] == "Bearer"
+    for answer in (
+        anonymous.get("/api/queries/orders/"),
+        anonymous.get("/api/queries/orders/", Authorization="Basic YTpi"),
+    ):
+        problem(answer, 401, "NotAuthenticated")
+        assert answer["WWW-Authenticate"] == 'Bearer realm="orders"'
 
 
 @pytest.mark.parametrize(
@@ -33,7 +40,17 @@ def test_no_token(anonymous):
 def test_a_token_that_is_none(anonymous, header):
     answer = anonymous.get("/api/queries/orders/", Authorization=header)
     problem(answer, 401, "AuthenticationFailed")
-    assert answer["WWW-Authenticate"] == "Bearer"
+    assert answer["WWW-Authenticate"] == (
+        'Bearer realm="orders", error="invalid_token",'
+        ' error_description="Invalid or expired token."'
+    )
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR "])
+def test_the_name_of_a_scheme_has_no_case(ada, anonymous, scheme):
+    token = ada.headers["Authorization"].partition(" ")[2]
+    answer = anonymous.get("/api/queries/orders/", Authorization=f"{scheme} {token}")
+    assert answer.status_code == 200
 
 
 def test_not_allowed(ada):
@@ -103,6 +120,20 @@ def test_another_type_of_answer(ada):
     problem(ada.get("/api/queries/orders/", Accept="text/html"), 406, "NotAcceptable")
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/json;q=0", 406),
+        ("*/*, application/json; q=0.000", 406),
+        ("*/*;q=0", 406),
+        ("text/html;q=0, */*;q=0.1", 200),
+        ("application/json;q=0.1", 200),
+    ],
+)
+def test_a_weight_of_zero_means_not_acceptable(ada, accept, status):
+    assert ada.get("/api/queries/orders/", Accept=accept).status_code == status
+
+
 def test_a_host_that_is_not_ours(anonymous):
     problem(anonymous.get("/api/queries/orders/", Host="evil.example"), 400, "BadRequest")
 
@@ -130,3 +161,74 @@ def test_a_database_that_does_not_answer(ada, monkeypatch):
 def test_a_correlation_id_that_is_none_is_replaced(given):
     answer = Api().get("/nowhere/", **{"X-Correlation-ID": given})
     assert problem(answer, 404)["correlation_id"] != given
+
+
+def test_all_invalid_parts_are_named_at_once(ada):
+    """Unknown members beside invalid ones, and headers beside the body."""
+    body = {"items": [{"sku": "CUP", "quantity": 0, "color": "red"}], "address": {}, "gift": True}
+    answer = ada.post(
+        "/api/commands/orders/", body, **{"Idempotency-Key": "a b", "If-Match": "one"}
+    )
+    assert {
+        "Idempotency-Key",
+        "If-Match",
+        "#/gift",
+        "#/items/0/color",
+        "#/items/0/quantity",
+    } <= set(pointers(answer))
+    assert {"#/address/name", "#/payment_method"} <= set(pointers(answer))
+    wrong = {"If-None-Match": "one", "X-Min-Version": "x", "Min-Position": "y"}
+    found = ada.get("/api/queries/products/CUP/?version=0&color=red", **wrong)
+    assert set(pointers(found)) == {*wrong, "version", "color"}
+    wrong.pop("If-None-Match")
+    found = ada.get("/api/queries/orders/?limit=0&color=red", **wrong)
+    assert set(pointers(found)) == {*wrong, "limit", "color"}
+    body = b'{"items": "\\u0000", "address": ["\\u0000", 9007199254740992]}'
+    assert pointers(ada.post("/api/commands/orders/", body)) == [
+        "#/items",
+        "#/address/0",
+        "#/address/1",
+    ]
+
+
+def test_a_problem_says_which_part_of_the_request_it_means(ada):
+    [parameter] = problem(ada.get("/api/queries/orders/?limit=0"), 400)["errors"]
+    assert (parameter["parameter"], "pointer" in parameter) == ("limit", False)
+    [header] = problem(ada.get("/api/queries/orders/", **{"Min-Position": "x"}), 400)["errors"]
+    assert (header["header"], "pointer" in header) == ("Min-Position", False)
+
+
+@pytest.mark.parametrize(
+    ("query", "choices"),
+    [
+        ("orders/?status=LOST", "PLACED, CONFIRMED, CANCELLED, REFUNDING, REFUNDED"),
+        ("bookings/?exceptions=maybe", "yes, no"),
+    ],
+)
+def test_a_choice_is_refused_with_the_choices(support, query, choices):
+    [fault] = problem(support.get(f"/api/queries/{query}"), 400)["errors"]
+    assert fault["detail"] == f"Expected one of {choices}."
+
+
+def test_a_currency_is_refused_with_what_is_one(operator):
+    body = {"sku": "TEA", "name": "Tea", "price": {"amount": 1, "currency": "ZZ"}}
+    [fault] = problem(operator.post("/api/commands/products/", body), 400)["errors"]
+    assert fault["pointer"] == "#/price/currency"
+    assert fault["detail"] == "Expected the code of an ISO 4217 currency with a minor unit."
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "orders/orderdetails/?status=PLACED",
+        "orders/orderdetails/?customer__secret=x",
+        "auth/user/?password__startswith=x",
+        "knox/authtoken/%00/",
+        "auth/user/%00/change/",
+        "orders/orderdetails/%00/change/",
+    ],
+)
+def test_a_page_of_the_console_is_answered_with_a_page(admin_client, path):
+    answer = admin_client.get(f"/admin/{path}", follow=True)
+    assert answer.status_code in (200, 400, 404)
+    assert answer["Content-Type"].startswith("text/html")

@@ -125,6 +125,12 @@ def test_nothing_is_revealed_without_the_right_or_a_reason_or_by_the_hundred(
     assert not OperatorAction.objects.exists()
 
 
+@pytest.mark.parametrize("path", ["orders/{}/", "orders/{}/history/"])
+def test_a_malformed_reason_is_refused_also_where_nothing_is_hidden(ada, bought, path):
+    found = pointers(query(ada, path.format(bought), **{"X-Reveal-Reason": ""}))
+    assert found == ["X-Reveal-Reason"]
+
+
 def test_a_socket_tells_its_owner_all_and_others_what_is_not_personal(bought):
     messages = list(log.read_stream(f"order-{bought}")) + list(
         log.read_stream(f"shipment-{bought}")

@@ -1,6 +1,7 @@
 """Webhooks of providers: only with a valid signature, and once."""
 
 import hashlib
+import hmac
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,9 @@ def notice(object_, type_="payment_intent.succeeded", id_="evt_1"):
 
 
 def signed(body, *, secret=SECRET, at=None):
-    header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    at = at or int(time.time())
+    made = hmac.new(secret.encode(), str(at).encode() + b"." + body, hashlib.sha256).hexdigest()
+    header = f"t={at},v1={made}"
     return Api().post(STRIPE, body, **{"Stripe-Signature": header})
 
 
@@ -159,8 +162,11 @@ class TestStripe:
         [
             b"[]",
             b"{}",
-            b'{"id": 7, "type": "x", "data": {"object": {"id": "x"}}}',
-            b'{"id": "evt_1", "type": "x", "data": {"object": ' + b"[" * 2000 + b"]" * 2000 + b"}}",
+            b'{"id": 7, "type": "charge.", "data": {"object": {"id": "x"}}}',
+            b'{"id": "evt_1", "type": "charge.", "data": {"object": '
+            + b"[" * 2000
+            + b"]" * 2000
+            + b"}}",
             b'{"id": "evt_1", "type": "\\ud800", "data": {"object": {"id": "x"}}}',
             b"not json",
             b"\xff",
@@ -168,9 +174,36 @@ class TestStripe:
         ids=range(7),
     )
     def test_what_is_signed_and_makes_no_sense_is_refused_as_such(self, shop, body):
-        header = stripe.WebhookSignature.generate_signature_header(body.decode("latin-1"), SECRET)
-        answer = Api().post(STRIPE, body, **{"Stripe-Signature": header})
-        problem(answer, 401 if body == b"\xff" else 400)
+        problem(signed(body), 400)
+
+    @pytest.mark.parametrize(
+        ("body", "fault"),
+        [
+            (b"[]", ("#", "Expected an object, got an array.")),
+            (b'{"id": "e", "data": {"object": {"a": 1}}}', ("#/type", "This field is required.")),
+            (
+                b'{"id": "e", "type": "charge.", "data": {}}',
+                ("#/data/object", "This field is required."),
+            ),
+            (
+                b'{"id": 7, "type": "charge.", "data": {"object": {"a": 1}}}',
+                ("#/id", "Expected a string, got an integer."),
+            ),
+            (
+                b'{"id": "e", "type": "charge.", "data": {"object": []}}',
+                ("#/data/object", "Expected an object, got an array."),
+            ),
+            (
+                b'{"id": "e", "type": "\\ud800", "data": {"object": {"a": 1}}}',
+                ("#/type", "Lone surrogates are not allowed."),
+            ),
+            (b"\xff", ("#", "Invalid JSON in UTF-8: byte 0 is not valid UTF-8")),
+        ],
+        ids=range(7),
+    )
+    def test_a_problem_names_the_member(self, shop, body, fault):
+        [found] = problem(signed(body), 400)["errors"]
+        assert (found["pointer"], found["detail"]) == fault
 
     @pytest.mark.parametrize("id_", UNUSABLE, ids=repr_of_the_beginning)
     def test_an_id_that_cannot_be_kept_is_refused_and_nothing_follows(self, unanswered, id_):
@@ -331,6 +364,10 @@ class TestWhoIsLetIn:
         problem(signed(notice(intent(unanswered)), at=int(time.time()) - 301), 401, "Forged")
         assert signed(notice(intent(unanswered)), at=int(time.time()) - 200).status_code == 200
 
+    def test_nobody_who_comes_too_early(self, unanswered):
+        problem(signed(notice(intent(unanswered)), at=int(time.time()) + 400), 401, "Forged")
+        assert signed(notice(intent(unanswered)), at=int(time.time()) + 200).status_code == 200
+
     def test_both_secrets_while_one_is_exchanged(self, unanswered, settings):
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET, OTHER]
         assert signed(notice(intent(unanswered)), secret=OTHER).status_code == 200
@@ -438,6 +475,10 @@ class TestTheCarrier:
         problem(Api().post(CARRIER, b"{}"), 401, "Forged")
         assert self.shipment(created) == "CREATED"
 
+    def test_is_refused_with_an_empty_id(self, created):
+        [fault] = problem(self.tell("parcel.shipped", created, id_=""), 400)["errors"]
+        assert fault["header"] == "webhook-id"
+
     @pytest.mark.parametrize("signature", ["", "v1", "v1,é", "v1,not base64", "v2,abcd", "v1,a,b"])
     def test_is_not_heard_with_something_else_for_a_signature(self, created, signature):
         headers = {
@@ -483,7 +524,7 @@ class TestTheCarrier:
 
     @pytest.mark.parametrize("id_", ["m" * 256, "m\x7f", ""], ids=repr_of_the_beginning)
     def test_is_refused_under_an_id_that_cannot_be_kept(self, created, id_):
-        problem(self.tell("parcel.shipped", created, id_=id_), 401 if not id_ else 400)
+        problem(self.tell("parcel.shipped", created, id_=id_), 400)
         assert self.shipment(created) == "CREATED"
 
     def test_cannot_write_lines_of_its_own_into_the_log(self, created, caplog):

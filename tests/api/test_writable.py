@@ -1,6 +1,7 @@
 """The members of each request body, as an allow-list. A client can write nothing else."""
 
 import json
+import re
 
 import pytest
 from django.urls import URLPattern, get_resolver
@@ -10,7 +11,7 @@ from eventstore.api.commands import CommandView
 from eventstore.api.serializers import StrictSerializer
 from eventstore.models import Event
 
-from .conftest import pointers
+from .conftest import NOBODY, pointers
 from .test_permissions import BODIES
 
 PRICE = ["amount", "currency", "exponent"]
@@ -32,6 +33,8 @@ WRITABLE = {
     "api/commands/returns/<key:return_id>/receive/": [*PORTIONS, "delivery"],
     "api/commands/returns/<key:return_id>/close/": ["reason"],
     "api/commands/products/": ["sku", "name", *(f"price.{name}" for name in PRICE)],
+    "api/commands/catalogue/": ["sku", "name", *(f"price.{name}" for name in PRICE)],
+    "api/commands/stock/": ["sku", "quantity", "reference"],
     "api/commands/products/<key:sku>/reprice/": [f"price.{name}" for name in PRICE],
     "api/commands/products/<key:sku>/delist/": [],
     "api/commands/stock/<key:sku>/receive/": ["quantity", "reference"],
@@ -39,7 +42,17 @@ WRITABLE = {
     "api/commands/payments/<key:order_id>/refund/": ["reason"],
     "api/commands/shipments/<key:order_id>/ship/": [],
     "api/commands/shipments/<key:order_id>/deliver/": [],
+    "api/commands/webhooks/": ["url", "types[]", "description", "orders"],
+    "api/commands/webhooks/<uuid:endpoint_id>/change/": ["url", "types[]", "description"],
+    "api/commands/webhooks/<uuid:endpoint_id>/rotate-secret/": [],
+    "api/commands/webhooks/<uuid:endpoint_id>/disable/": [],
+    "api/commands/webhooks/<uuid:endpoint_id>/enable/": [],
+    "api/commands/webhooks/<uuid:endpoint_id>/delete/": [],
+    "api/commands/webhooks/<uuid:endpoint_id>/send-failed-again/": ["since"],
+    "api/commands/webhooks/<uuid:endpoint_id>/deliveries/<int:delivery_id>/send-again/": [],
 }
+# One such object on each line.
+BULK = ("api/commands/catalogue/", "api/commands/stock/")
 COVETED = [
     "status",
     "total",
@@ -92,16 +105,21 @@ def test_what_else_is_sent_is_refused_by_its_name_and_changes_nothing(shop, pers
     address = "/" + route.replace("<key:order_id>", "X").replace("<key:return_id>", "X").replace(
         "<key:sku>", "CUP"
     )
-    body = BODIES.get(route.replace("<key:", "<"), {})
+    address = address.replace("<uuid:endpoint_id>", NOBODY).replace("<int:delivery_id>", "1")
+    body = BODIES.get(re.sub("<(key|uuid|int):", "<", route), {})
+    kind, line = ("application/x-ndjson", "/1") if route in BULK else ("application/json", "")
     for name in COVETED:
         if name in {path.partition(".")[0] for path in WRITABLE[route]}:
             continue
-        assert pointers(root.post(address, body | {name: "x"})) == [f"#/{name}"]
+        answer = root.post(address, body | {name: "x"}, content_type=kind)
+        assert pointers(answer) == [f"#{line}/{name}"]
         for inner in (key for key, value in body.items() if isinstance(value, dict)):
             if f"{inner}.{name}" not in WRITABLE[route]:
                 assert pointers(
                     root.post(
-                        address, json.loads(json.dumps(body)) | {inner: body[inner] | {name: 1}}
+                        address,
+                        json.loads(json.dumps(body)) | {inner: body[inner] | {name: 1}},
+                        content_type=kind,
                     )
                 )
     assert Event.objects.count() == before

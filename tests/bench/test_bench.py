@@ -7,7 +7,7 @@ import sys
 import psycopg
 import pytest
 
-from bench import servers
+from bench import brokers, servers
 
 KEYS = {
     "orders_per_s",
@@ -72,3 +72,29 @@ def _databases() -> set[str]:
                 "SELECT datname FROM pg_database WHERE datname LIKE 'bench\\_%'"
             )
         }
+
+
+BROKER_KEYS = {*brokers.OF_KAFKA, *brokers.OF_RABBITMQ, "vs_debezium", "not_measured"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_bench_of_brokers_says_why_a_figure_is_null():
+    small = ("--events=6000", "--compared=12000", "--lone=3", "--no-debezium")
+    bench = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "bench.brokers", *small],
+        capture_output=True,
+        text=True,
+        timeout=580,
+    )
+    assert bench.returncode == 0, bench.stderr
+    figures = json.loads(bench.stdout.splitlines()[-1])
+    assert set(figures) == BROKER_KEYS
+    reasons = figures.pop("not_measured")
+    assert reasons.pop("vs_debezium") == "left out"
+    assert {name for name, figure in figures.items() if figure is None} == {
+        "vs_debezium",
+        *reasons,
+    }
+    for name in reasons:
+        assert f"{name} is not measured: " in bench.stderr

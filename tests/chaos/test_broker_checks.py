@@ -11,6 +11,7 @@ from eventstore import registry
 from eventstore.subscriptions import Publication
 from tools.verification.chaos import broker_checks
 from tools.verification.chaos.broker_checks import (
+    CAPTURED,
     CONFIRMED,
     DISORDERED,
     EFFECTS_DOUBLED,
@@ -18,6 +19,7 @@ from tools.verification.chaos.broker_checks import (
     MISSING,
     NAMES,
     REPEATED,
+    REPEATED_CAPTURE,
     REPEATED_RABBITMQ,
     TRANSLATIONS,
     Consumed,
@@ -118,6 +120,16 @@ def test_a_repeat_is_a_violation_in_kafka_and_counted_in_rabbitmq(found):
     repeated = with_records(found, "rabbitmq", lambda records: [*records, *records[:3]])
     assert kinds(repeated) == set()
     assert counted(repeated)[REPEATED_RABBITMQ] == 3
+
+
+def test_a_repeat_by_debezium_is_counted_and_a_missing_message_is_not_forgiven(found):
+    captured = replace(found, captured=7)
+    repeated = with_records(captured, "kafka", lambda records: [*records, *records[:2]])
+    assert kinds(repeated) == set()
+    assert counted(repeated)[REPEATED_CAPTURE] == 2
+    assert counted(repeated)[CAPTURED] == 7
+    assert kinds(with_records(captured, "kafka", lambda records: records[1:])) == {MISSING}
+    assert CAPTURED not in counted(found)
 
 
 @pytest.mark.parametrize("change", [{"id": str(uuid4())}, {"position": 13}, {"type": "orders.x"}])

@@ -9,7 +9,7 @@ from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers.intake import Partition, Seen
 from eventstore.messaging.transport import BrokerState, BrokerUnreachable, QueueState
 from eventstore.operations import doctor
-from eventstore.operations.doctor import consumers, relays
+from eventstore.operations.doctor import consumers, relays, subscriptions, workers
 from eventstore.postgres import execute
 from tools.verification.doctor import faults
 
@@ -37,6 +37,41 @@ def findings(state=None, pause=lambda seconds: None, **parts):
 
 def checks(*args, **options):
     return [each.check for each in findings(*args, **options)]
+
+
+def test_a_relay_that_says_why_it_publishes_nothing_is_no_dead_subscription():
+    limits = doctor.Limits()
+    faults.send_heartbeats()
+    with faults._dead_subscription():
+        (dead,) = subscriptions.dead_subscriptions(limits)
+        name = dead.culprit.partition(" ")[0]
+        execute(
+            "INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)"
+            " VALUES (%s, 1, 0, 'here', now(), 'BrokerUnreachable: x', now() - interval '1 hour')",
+            [name],
+        ).close()
+        assert list(subscriptions.dead_subscriptions(limits)) == []
+        assert [each.check for each in relays.relays(limits)] == ["relay"]
+    heartbeats.forget_own()
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        ("0", None),
+        ("60", None),
+        ("200", "Celery beat has sent no heartbeat for 200 s."),
+        (None, "Celery beat has sent no heartbeat."),
+    ],
+)
+def test_a_late_beat_is_a_finding_after_two_minutes(age, said):
+    if age is not None:
+        execute(
+            "INSERT INTO eventstore_heartbeat (kind, name, backend, at)"
+            " VALUES ('beat', '', 0, now() - make_interval(secs => %s::integer))",
+            [age],
+        ).close()
+    assert [each.what for each in workers.missing_beat(doctor.Limits())] == [said] * bool(said)
 
 
 def test_a_consumer_that_has_read_everything_is_no_finding(reader):

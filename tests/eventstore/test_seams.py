@@ -30,6 +30,7 @@ from eventstore.models import (
     OutboxMessage,
     Parked,
     Received,
+    RegisteredSchema,
     SagaState,
     Snapshot,
     StoredResponse,
@@ -39,6 +40,8 @@ from eventstore.operations import control as subscriptions
 from eventstore.operations import dead_letters, restore
 from eventstore.outbox import cursors, received
 from eventstore.projections import rebuild
+from eventstore.schemas.registry import documents, service
+from eventstore.schemas.registry.errors import RegistryError
 from eventstore.subscriptions import Commands, Effect
 
 from . import seams, toy
@@ -449,7 +452,38 @@ class ARestore(Story):
         assert OperatorAction.objects.filter(action="after restore").exists()
 
 
+class ARegistration(Story):
+    """Two schemas, one of which refers to the other, settings, and a subject that is deleted."""
+
+    stride = 3
+    money = documents.read('{"type":"record","name":"Money","fields":[]}')
+    price = documents.read(
+        '{"type":"record","name":"Price","fields":[{"name":"of","type":"Money"}]}',
+        references=(documents.Reference("Money", "money", 1),),
+    )
+
+    def before(self):
+        service.register("gone", documents.read('"string"'))
+
+    def act(self):
+        service.register("money", self.money)
+        service.register("prices", self.price)
+        service.set_compatibility("prices", "FULL")
+        service.set_mode("prices", "READWRITE")
+        for permanent in (False, True):
+            with suppress(RegistryError):
+                service.delete_subject("gone", permanent=permanent)
+
+    def then(self):
+        assert service.subjects(deleted=True) == ["money", "prices"]
+        assert service.by_id(3).document == self.price
+        assert service.referring("money", "1") == [3]
+        assert RegisteredSchema.objects.count() == 3
+        assert service.compatibility_of("prices") == "FULL"
+
+
 STORIES = [
+    ARegistration,
     AnAppend,
     ACommand,
     AnAnswer,
@@ -541,6 +575,18 @@ COVERED_ELSEWHERE = {
     "messaging.relay_leases.SETTLE": "messaging/test_kafka.py; as TAKE",
     "messaging.relay_leases.RELEASE": "messaging/test_kafka.py; one statement that changes a time",
     "messaging.relay_leases.FAIL": "messaging/test_kafka.py; a figure for people, one statement",
+    "messaging.relay_leases.ENSURE": "messaging/test_cdc.py; one row that changes nothing",
+    "messaging.relay_leases.HOLD_WAY": "messaging/test_cdc.py; a handover that is interrupted",
+    "messaging.relay_leases.CHANGE_WAY": "messaging/test_debezium.py; a handover under load",
+    "messaging.cdc.outbox.WRITE": "messaging/test_cdc.py; in the commit of relay_leases.SETTLE",
+    "messaging.relay_leases.COUNT_PENDING": "messaging/test_cdc.py; in the commit of WRITE",
+    "messaging.relay_leases.COUNT_CLEARED": "messaging/test_debezium.py; the end of CLEAR",
+    "messaging.cdc.outbox.CLEAR": "messaging/test_debezium.py; one statement, behind the slot",
+    "messaging.relay_leases.MARK": "messaging/test_debezium.py; one statement, before CLEAR",
+    "messaging.cdc.outbox.EMPTY": "messaging/test_debezium.py; in the commit of a handover",
+    "messaging.relay_leases.NONE_PENDING": "messaging/test_debezium.py; as EMPTY",
+    "messaging.cdc.outbox.AGAIN": "messaging/test_debezium.py; a slot that is dropped",
+    "messaging.relay_leases.UNMARK": "messaging/test_debezium.py; in the commit of AGAIN",
     "outbox.parked.COPIED": "messaging/test_consumers.py; after the broker has the copy",
     "messaging.consumers.intake.NOTE_ENDS": "messaging/test_watching.py; figures for people",
     "messaging.consumers.intake.NOTE_LENGTH": "messaging/test_watching.py; as NOTE_ENDS",
@@ -557,6 +603,32 @@ COVERED_ELSEWHERE = {
     ),
     "delivery.heartbeats.SIGN_OFF": "workers/test_signing_off.py; one statement at an end in order",
     "projections.rebuild.records.WANT_SWAP": "test_rebuild.py; a person's wish, one statement",
+    "webhooks.endpoints.REGISTER": "webhooks/test_api.py; one statement, with the stored response",
+    "webhooks.endpoints.CHANGE": "webhooks/test_api.py; as REGISTER",
+    "webhooks.endpoints.ROTATE": "webhooks/test_api.py; as REGISTER",
+    "webhooks.endpoints.DISABLE": "webhooks/test_api.py; as REGISTER",
+    "webhooks.endpoints.ENABLE": "webhooks/test_api.py; as REGISTER",
+    "webhooks.endpoints.DELETE": "webhooks/test_api.py; as REGISTER",
+    "webhooks.endpoints.DISABLE_OF_OWNERS": "webhooks/test_enqueueing.py; again in a minute",
+    "webhooks.endpoints.TELL": "webhooks/test_sending.py; after the mail, which may be sent twice",
+    "webhooks.deliveries.STORE_MESSAGES": "webhooks/test_enqueueing.py; as AProjection",
+    "webhooks.deliveries.ADD": "webhooks/test_enqueueing.py; as STORE_MESSAGES",
+    "webhooks.deliveries.CLAIM": "webhooks/test_sending.py; kill -9 after it",
+    "webhooks.deliveries.SETTLE": "webhooks/test_sending.py; kill -9 before and after it",
+    "webhooks.deliveries.RECORD_ATTEMPT": "webhooks/test_sending.py; as SETTLE",
+    "webhooks.endpoints.NOTE_FAILURE": "webhooks/test_sending.py; as SETTLE",
+    "webhooks.deliveries.RECORD_SUCCESSES": "webhooks/test_sending.py; as SETTLE",
+    "webhooks.deliveries.SEND_AGAIN": "webhooks/test_sending.py; a person's wish, with QUEUE_ONE",
+    "webhooks.endpoints.QUEUE_ONE": "webhooks/test_sending.py; in the transaction of SEND_AGAIN",
+    "webhooks.deliveries.GIVE_UP": "webhooks/test_sending.py; again in a minute",
+    "webhooks.deliveries.FORGET_DELIVERIES": "webhooks/test_sending.py; as GIVE_UP",
+    "webhooks.deliveries.FORGET_MESSAGES": "webhooks/test_sending.py; as GIVE_UP",
+    "webhooks.deliveries.PURGE_DELIVERIES": "webhooks/test_sending.py; as GIVE_UP",
+    "webhooks.endpoints.COUNT_QUEUED": "webhooks/test_enqueueing.py; the end of ADD",
+    "webhooks.endpoints.NOTE_SUCCESSES": "webhooks/test_sending.py; part of RECORD_SUCCESSES",
+    "webhooks.endpoints.NOTE_SERVED": "webhooks/test_sending.py; part of CLAIM",
+    "webhooks.endpoints.COUNT_GIVEN_UP": "webhooks/test_sending.py; the end of GIVE_UP",
+    "webhooks.endpoints.PURGE": "webhooks/test_sending.py; as GIVE_UP",
     "outbox.parked.PARK_AGAIN": "test_rebuild.py; in the transaction of the swap",
 }
 

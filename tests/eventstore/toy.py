@@ -10,7 +10,16 @@ from django.db import models
 from eventstore.aggregate import Aggregate, CommandRejected, Decision, EventsByStream, stream_name
 from eventstore.messages import Command, CommandRefused, DeadlinePassed, Event, State, replace
 from eventstore.models import ReadModel
-from eventstore.subscriptions import Commands, Effect, Projection, Reaction, Row, Saga
+from eventstore.subscriptions import (
+    DELETED,
+    Commands,
+    Deleted,
+    Effect,
+    Projection,
+    Reaction,
+    Row,
+    Saga,
+)
 
 
 class Counted(Event, frozen=True):
@@ -120,8 +129,8 @@ def counted(row: Row, event: Counted) -> Row:
     }
 
 
-def closed(row: Row, event: Closed) -> None:
-    return None
+def closed(row: Row, event: Closed) -> Deleted:
+    return DELETED
 
 
 TALLIES = Projection(

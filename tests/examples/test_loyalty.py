@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from eventstore.messaging.event_bus import Envelope
 from eventstore.money import Money
+from eventstore.subscriptions import Unprocessable
 from eventstore.testing import given
 from examples.loyalty import shop
 from examples.loyalty.account import ACCOUNT
@@ -96,6 +97,23 @@ def test_points_are_taken_back_for_orders_that_are_called_off_only():
 
     assert follows("PLACED") == follows("CONFIRMED") == []
     assert follows("CANCELLED") == follows("REFUNDING") == [TakeBackOrder("ada", "o-1")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"order_id": "o-1", "points": -5}, {"order_id": "../../x' OR 1=1", "points": 5}],
+)
+def test_an_answer_with_impossible_data_does_not_fit_its_class(answer):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(answer, partner.PointsEarned)
+
+
+@pytest.mark.django_db
+def test_an_answer_for_an_order_that_does_not_exist_cannot_be_recorded():
+    with pytest.raises(Unprocessable, match="There is no order o-9"):
+        partner.points_earned(_envelope(partner.PointsEarned("o-9", 5)))
+    with pytest.raises(Unprocessable, match="There is no order o-9"):
+        partner.points_taken_back(_envelope(partner.PointsTakenBack("o-9")))
 
 
 def _envelope(event):

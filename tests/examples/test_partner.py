@@ -40,7 +40,7 @@ def test_the_partner_answers_a_confirmed_order_with_points(services, shop):
     customer_id = customer_of(order_id)
     credited = (order_id, "loyalty.points_credited", points, placed.correlation_id)
     assert services.account(customer_id) == [credited]
-    wanted = f"{customer_id}  {points} points for 1 orders"
+    wanted = f"{customer_id}  {points} points for 1 order"
     until(lambda: wanted in services.points())
 
     console = Client()

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
-    "what_is_sent_is_of_a_described_type",
+    "content_type_conformance",
     "response_headers_conformance",
-    "what_is_sent_is_as_described",
+    "response_schema_conformance",
     "whatever_fits_the_description_is_taken",
     "whatever_does_not_fit_is_refused",
     "missing_required_header",

@@ -1,6 +1,7 @@
 """Admission: who may follow what (as for queries), and from which origins."""
 
 import json
+import time
 from http.client import HTTPConnection
 
 import pytest
@@ -98,6 +99,18 @@ def test_a_start_that_makes_no_sense_is_refused(ada, query):
     assert ada.closed_with(f"/ws/orders/{order_id}/?{query}") == 4400
 
 
+@pytest.mark.parametrize("name", ["after", "position"])
+def test_both_names_of_a_position_begin_after_it(ada, name):
+    first = placed(ada)
+    with ada.open(MINE) as socket:
+        position = received(socket, 1)[0]["position"]
+    second = placed(ada)
+    with ada.open(f"{MINE}?{name}={position}") as socket:
+        events = received(socket, 1)
+    assert first != second
+    assert events[0]["position"] > position
+
+
 def test_a_token_that_expires_ends_what_it_had_opened(ada):
     with ada.open(MINE) as socket:
         received(socket, 1, caught_up=True)
@@ -182,3 +195,31 @@ def test_what_is_too_large_to_be_read_is_refused_by_the_library_beneath_and_not_
         "text/plain; charset=utf-8",
     )
     assert b"canary" not in answer.read()
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_name_of_a_scheme_has_no_case(live, ada, scheme):
+    authorization = {"Authorization": f"{scheme} {ada.token}"}
+    with connect(live.url(MINE), additional_headers=authorization) as socket:
+        assert "caught_up" in received(socket, 1, caught_up=True)[0]
+
+
+def test_subprotocols_may_be_offered_in_several_lines(live, ada):
+    token = {"Sec-WebSocket-Protocol": f"bearer.{ada.token}"}
+    with connect(live.url(MINE), additional_headers=token, subprotocols=["orders.v1"]) as socket:
+        assert "caught_up" in received(socket, 1, caught_up=True)[0]
+
+
+def test_who_is_no_longer_of_the_staff_follows_no_longer(ada, person):
+    support = person("support")
+    support.user.groups.add(Group.objects.get_or_create(name=SUPPORT)[0])
+    order_id = placed(ada)
+    path = f"/ws/orders/{order_id}/"
+    with support.open(path) as socket, ada.open(path) as own:
+        received(socket, 1, caught_up=True)
+        received(own, 1, caught_up=True)
+        time.sleep(0.3)  # two looks at the tokens
+        support.user.groups.clear()
+        assert end_of(socket) == 4401
+        own.ping().wait(5)
+    assert support.closed_with(path) == 4404

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.devserver import kafka
+from tools.devserver import jars, kafka
 from tools.devserver.errors import LauncherError
 
 
@@ -16,7 +16,7 @@ def maven(tmp_path, monkeypatch):
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    monkeypatch.setattr(kafka, "_jars", lambda: tmp_path / "jars" / "kafka")
+    monkeypatch.setattr(jars, "folder", lambda name: tmp_path / "jars" / name)
     return write
 
 

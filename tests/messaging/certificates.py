@@ -20,10 +20,10 @@ def authority(folder, name):
     return _made(folder, name)
 
 
-def server(folder, name, issuer, host):
-    """For the server at this address."""
+def server(folder, name, issuer, host, kind="IP"):
+    """For the server at this address, or of kind DNS for this name."""
     signed = ("-CA", issuer.certificate, "-CAkey", issuer.key)
-    return _made(folder, name, *signed, "-addext", f"subjectAltName=IP:{host}")
+    return _made(folder, name, *signed, "-addext", f"subjectAltName={kind}:{host}")
 
 
 def _made(folder, name, *options):

@@ -33,6 +33,7 @@ from tests.eventstore.toy import Counted
 from tools.devserver import account, folder, kafka, processes, rabbitmq, services
 from tools.devserver.errors import LauncherError
 
+from . import aws_server as aws
 from . import consuming, world
 
 LONG = os.environ.get("BROKERS") == "long"
@@ -45,6 +46,7 @@ PATIENCE_SECONDS = 60.0
 FETCH_SECONDS = 60.0
 KAFKA = "eventstore.messaging.kafka.Kafka"
 RABBITMQ = "eventstore.messaging.rabbitmq.RabbitMQ"
+SERVERS = {"sns": "aws_server", "eventbridge": "aws_server"}
 _numbers = itertools.count(int(time.time()) % 100_000)
 
 
@@ -117,6 +119,22 @@ def rabbitmq_server():
         yield found
 
 
+@pytest.fixture(scope="session")
+def aws_server():
+    """SNS, SQS and EventBridge. Without the extra the test is skipped, and named at the end."""
+    if absent := aws.missing():
+        pytest.skip(f"{NO_BROKER}aws needs {absent}, which is missing")
+    found = aws.AwsServer()
+    try:
+        until(found.answers)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in aws.CREDENTIALS.items():
+                patch.setenv(name, value)
+            yield found
+    finally:
+        found.stop()
+
+
 @pytest.fixture(autouse=True)
 def _no_relay_is_left():
     yield
@@ -174,8 +192,12 @@ def consumers(request, consumers_by):
     """consumers(broker, handle) wires a relay to the broker, and a consumer of what it carries."""
 
     def start(broker, handle=None, *, client=(), **options):
-        server_ = request.getfixturevalue(f"{broker}_server")
-        if broker == "kafka":
+        server_ = request.getfixturevalue(SERVERS.get(broker, f"{broker}_server"))
+        if broker in SERVERS:
+            kind = {"sns": aws.SNS, "eventbridge": aws.EVENTBRIDGE}[broker]
+            options = {"TRANSPORT": kind, "region": "eu-central-1", **options}
+            options["endpoint"] = server_.address
+        elif broker == "kafka":
             client = {"bootstrap.servers": server_.address, **dict(client)}
             options = {"TRANSPORT": KAFKA, "client": client, **options}
         else:

@@ -34,10 +34,10 @@ def main(context, broker, options, fate=""):
     if number:
         settle = relay.Pump._settle
 
-        def deadly(self, load, sent):
+        def deadly(self, load, sent, **way):
             if load.messages:
                 os.kill(os.getpid(), number)
-            return settle(self, load, sent)
+            return settle(self, load, sent, **way)
 
         relay.Pump._settle = deadly
     (name,) = names.relays

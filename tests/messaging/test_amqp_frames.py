@@ -6,7 +6,7 @@ from amqp.basic_message import Message
 from amqp.method_framing import frame_writer
 from amqp.serialization import dumps
 
-from eventstore.messaging import amqp_frames
+from eventstore.messaging.rabbitmq import frames
 
 EXCHANGE, KEY, CHANNEL = "domain-events", "events.shop.sold", 1
 PROPERTIES = {
@@ -40,11 +40,11 @@ def test_they_are_those_of_py_amqp(frame_max, body):
     message = Message(body, application_headers=HEADERS, **PROPERTIES)
     arguments = dumps("Bssbb", (0, EXCHANGE, KEY, True, False))
     frame_writer(written, written)(1, CHANNEL, spec.Basic.Publish, arguments, message)
-    properties = amqp_frames.properties(PROPERTIES, HEADERS)
-    ours = amqp_frames.publish(CHANNEL, EXCHANGE, KEY, properties, body, frame_max)
+    properties = frames.properties(PROPERTIES, HEADERS)
+    ours = frames.publish(CHANNEL, EXCHANGE, KEY, properties, body, frame_max)
     assert b"".join(ours) == written.all
 
 
 def test_a_text_that_amqp_cannot_hold_is_an_error():
     with pytest.raises(ValueError):
-        amqp_frames.short_text("x" * 256)
+        frames.short_text("x" * 256)

@@ -8,6 +8,7 @@ import time
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from django.core.management import CommandError, call_command
 
 from eventstore.messaging import brokers, relay
 from eventstore.messaging.consumers import intake
@@ -54,6 +55,18 @@ def test_each_message_has_its_effect_once_and_in_order(broker, consumers, readin
     count(300)
     until(lambda: arrived(of, 300))
     assert echoed(of) == wanted(300)
+
+
+def test_with_a_schema_registry_of_another_system_messages_in_json_are_read(
+    consumers, reading, settings
+):
+    """It is asked for those in Avro only."""
+    settings.EVENTSTORE_SCHEMA_REGISTRY = {"url": "http://127.0.0.1:9"}
+    of = consumers("kafka")
+    reading(of)
+    count(5)
+    until(lambda: arrived(of, 5))
+    assert echoed(of) == wanted(5)
 
 
 @pytest.mark.parametrize("fate", ["die", "after"])
@@ -103,6 +116,7 @@ def test_a_zombie_stores_nothing_after_a_rebalance(consumers, consumer_process):
     execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE state = 'idle in transaction' AND pid <> pg_backend_pid()"
+        " AND datname = current_database()"
     ).close()
     consumer_process(of)
     until(lambda: arrived(of, 100))
@@ -211,6 +225,35 @@ def test_a_paused_consumer_leaves_its_messages_with_the_broker(broker, consumers
     assert echoed(of) == wanted(20)
 
 
+def test_without_workers_a_new_consumer_passes_over_the_log_and_reads(
+    consumers, reading, monkeypatch
+):
+    """It stands further behind than it may to read, and only a step moves its cursor."""
+    monkeypatch.setattr("eventstore.delivery.readers.BACKLOG", 10)
+    heard = []
+    of = consumers("kafka", {"*": lambda envelope: heard.append(envelope.event.amount)})
+    count(60)
+    settled(of.name)
+    execute("UPDATE eventstore_subscription SET position = 0 WHERE name = %s", [of.consumer])
+    assert cursors.is_far_behind(of.consumer, 10)
+    reading(of)
+    until(lambda: sorted(heard) == list(range(1, 61)))
+
+
+def test_without_workers_a_reader_delivers_what_one_before_it_has_stored(
+    consumers, reading, consumer_process
+):
+    heard = []
+    of = consumers("kafka", {"*": lambda envelope: heard.append(envelope.event.amount)})
+    count(5, counters=1)
+    settled(of.name)
+    assert consumer_process(of, "after").wait(60) == -signal.SIGKILL
+    assert OutboxMessage.objects.filter(topic=of.consumer).exists()
+    assert heard == []
+    reading(of)
+    until(lambda: heard == [1, 2, 3, 4, 5])
+
+
 def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kafka_server):
     of = consumers("kafka")
     reading(of)
@@ -219,7 +262,7 @@ def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kaf
         (None, None),
         (b"\xff\xfe", [("ce_type", b"\xff"), ("ce_type", None)]),
         (b"{}", [("ce_type", of.type), ("ce_id", "x\x00y"), ("ce_sequence", "many")]),
-        (b"[" * 200, [("content-type", "application/cloudevents+json")]),
+        (b"[" * 200_000, [("content-type", "application/cloudevents+json")]),
     ):
         producer.produce(of.topic, value, key=b"\xc3\x28", headers=headers)
     assert producer.flush(10) == 0
@@ -227,7 +270,8 @@ def test_what_foreign_producers_send_never_ends_the_loop(consumers, reading, kaf
     until(lambda: arrived(of, 20))
     assert echoed(of) == wanted(20)
     (parked,) = Parked.objects.filter(subscription=of.consumer).exclude(status="waiting")
-    assert "Undecodable" in parked.error
+    assert parked.error.startswith("Unreadable")
+    assert parked.status == "dead"
 
 
 def test_a_hole_that_retention_has_left_is_reported_and_jumped_over_by_an_operator(
@@ -283,4 +327,6 @@ def test_a_queue_that_was_declared_otherwise_is_said_by_name(consumers, rabbitmq
         channel.queue_declare(of.consumer, durable=True, auto_delete=False)
     (problem,) = administration.declared_otherwise(readings)
     assert of.consumer in problem
+    with pytest.raises(CommandError, match=f"declares otherwise: {of.consumer}"):
+        call_command("brokers")
     assert relay.published_by("rabbitmq")

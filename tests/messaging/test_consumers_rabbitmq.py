@@ -11,9 +11,9 @@ import pytest
 
 from eventstore.delivery import readers
 from eventstore.messaging import brokers, relay
-from eventstore.messaging import rabbitmq_administration as connecting
 from eventstore.messaging.consumers import intake
 from eventstore.messaging.consumers import rabbitmq as consuming
+from eventstore.messaging.rabbitmq import administration as connecting
 from eventstore.messaging.transport import TopicMissing
 from eventstore.models import OutboxMessage
 from tests.eventstore.toy import Count
@@ -57,15 +57,15 @@ class TestAnUnknownDeliveryTag:
     @pytest.fixture
     def acknowledge_wrongly(self, monkeypatch):
         """Once, behind the first batch."""
-        wrong, store = [10**6], consuming.RabbitMQSource._store
+        wrong, read = [10**6], consuming.RabbitMQSource.read
 
-        def wrongly(self):
-            stored = store(self)
+        def wrongly(self, seconds):
+            stored = read(self, seconds)
             if stored and wrong:
                 self.channel.basic_ack(wrong.pop())
             return stored
 
-        monkeypatch.setattr(consuming.RabbitMQSource, "_store", wrongly)
+        monkeypatch.setattr(consuming.RabbitMQSource, "read", wrongly)
 
     def test_reading_goes_on_in_seconds(self, consumers, reading, acknowledge_wrongly):
         of = consumers("rabbitmq")

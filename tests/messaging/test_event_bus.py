@@ -1,4 +1,5 @@
-"""publish, subscribe, unsubscribe mean the same in this process, over Kafka and over RabbitMQ."""
+"""publish, subscribe, unsubscribe mean the same in this process, over Kafka, over RabbitMQ, and
+over SNS and EventBridge with SQS."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -16,7 +17,8 @@ from .conftest import delivered, until
 from .world import CounterChanged
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TRANSPORTS = ["in-process", "kafka", "rabbitmq"]
+BROKERS = ["kafka", "rabbitmq", "sns", "eventbridge"]
+TRANSPORTS = ["in-process", *BROKERS]
 
 
 class Running:
@@ -148,7 +150,7 @@ def test_publishing_nothing_is_nothing(running):
     running.publish()
 
 
-@pytest.mark.parametrize("broker", ["kafka", "rabbitmq"])
+@pytest.mark.parametrize("broker", BROKERS)
 def test_a_broker_is_not_waited_for_in_a_transaction(broker, consumers):
     of = consumers(broker)
     with pytest.raises(InTransaction), transaction.atomic():

@@ -14,6 +14,7 @@ from eventstore.messaging import cloudevents
 from eventstore.messaging.cloudevents import Origin
 from eventstore.messaging.consumers import incoming, intake
 from eventstore.messaging.event_bus import Envelope
+from eventstore.operations import broker_messages
 
 from . import world
 
@@ -81,6 +82,53 @@ def test_a_value_that_does_not_fit_is_the_error_of_its_message(envelope, value):
         incoming.envelope(stored(broken), {})
 
 
+DEEP = b"[" * 200_000
+STRUCTURED = ((b"content-type", b"application/cloudevents+json"), (b"ce_id", b"1"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [DEEP, b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900],
+    ids=["endless", "arrays", "objects"],
+)
+@pytest.mark.parametrize("headers", [STRUCTURED, ()], ids=["structured", "binary"])
+@pytest.mark.parametrize("revealed", [False, True])
+def test_a_message_that_is_nested_too_deep_can_be_stored_parked_and_read(
+    toys, value, headers, revealed
+):
+    toys({})
+    message = BrokerMessage("kafka", "foreign", None, value, headers, 0, 1)
+    with pytest.raises(codec.Undecodable, match="nested deeper than 100 levels"):
+        incoming.envelope(stored(message), {})
+    shown = broker_messages.readable("toy.reader", message, revealed=revealed)
+    assert shown["bytes"] == len(value)
+    assert codec.encode_json(shown)
+
+
+def test_the_data_of_a_structured_event_may_be_in_base64(toys):
+    toys({})
+    value = b'{"specversion": "1.0", "id": "1", "data_base64": "eyJhIjogMX0="}'
+    message = BrokerMessage("kafka", "foreign", None, value, STRUCTURED, 0, 1)
+    assert incoming.envelope(stored(message), {}).event == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b'{"specversion": "1.0"}', "without data and data_base64"),
+        (b'{"data_base64": "%"}', "data_base64 is not base64"),
+        (b'{"data_base64": "AA=="}', "it is not JSON"),
+        (b"[]", "without data and data_base64"),
+    ],
+)
+def test_a_structured_event_without_readable_data_says_so(toys, value, reason):
+    toys({})
+    with pytest.raises(codec.Undecodable, match=reason):
+        incoming.envelope(
+            stored(BrokerMessage("kafka", "foreign", None, value, STRUCTURED, 0, 1)), {}
+        )
+
+
 names, texts = st.binary(max_size=30), st.none() | st.binary(max_size=30)
 known = st.sampled_from(
     [
@@ -98,7 +146,7 @@ values = texts | st.sampled_from([b"application/cloudevents+json", b"99999999999
 
 @given(
     key=texts,
-    value=texts | st.sampled_from([b"{}", b"[]", b'{"id": 3, "data": null}']),
+    value=texts | st.sampled_from([b"{}", b"[]", b'{"id": 3, "data": null}', b"[" * 2000]),
     headers=st.lists(st.tuples(names | known, values), max_size=6),
 )
 def test_whatever_a_foreign_producer_sends_can_be_stored(key, value, headers):

@@ -111,6 +111,17 @@ def test_messages_without_a_sequence_and_without_an_id_are_stored_as_they_come()
     assert from_queue([plain, plain]) == 2
 
 
+def test_messages_without_a_key_do_not_wait_for_one_another():
+    def key(**attributes):
+        pairs = tuple((f"ce_{name}".encode(), each.encode()) for name, each in attributes.items())
+        return intake.arrived(BrokerMessage("rabbitmq", "events.toy", None, b"{}", pairs)).key
+
+    assert key(subject="c1", id="1", source="urn:crm") == "c1"
+    assert key(subject="c1", partitionkey="p", id="1", source="urn:crm") == "p"
+    assert key(id="1", source="urn:crm") == "urn:crm 1"
+    assert key() != key()
+
+
 def test_offsets_move_with_the_messages_or_not_at_all():
     assert intake.begin(NAME, [TOPIC]) == {TOPIC: 0}
     intake.store(NAME, [message("s", 1)], {TOPIC: Range(0, 5)})

@@ -9,13 +9,17 @@ import time
 
 import psutil
 import pytest
+from confluent_kafka import Producer
 
 from eventstore.log import ANY, append, epochs
 from eventstore.messaging import brokers, relay
+from eventstore.messaging.kafka import checkpoint
 from eventstore.models import Event, Parked, RelayLease, Subscription
+from eventstore.operations import dead_letters
 from tests.eventstore.toy import Counted
 from tools.devserver import kafka as devserver
 
+from . import world
 from .conftest import (
     LONG,
     by_key,
@@ -30,6 +34,8 @@ from .conftest import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
+# Values that no relay writes. Fewer than the doctor looks through.
+FOREIGN = (b"no JSON", b"[1]", b'{"positions": "many"}', b"\xff", None)
 
 
 def test_events_arrive_once_and_in_order_with_all_attributes(to_kafka, kafka_server):
@@ -70,7 +76,7 @@ def test_what_only_the_broker_finds_too_large_is_parked_alone(
     _limit(of, 20_000)
     # As where our role may not read the limits of topics.
     monkeypatch.setattr(
-        "eventstore.messaging.kafka_administration.KafkaAdministration.limits",
+        "eventstore.messaging.kafka.administration.KafkaAdministration.limits",
         lambda self, topics: dict.fromkeys(topics, 0),
     )
     count(10)
@@ -125,6 +131,25 @@ def test_a_relay_killed_between_kafkas_commit_and_ours_repeats_nothing(
     settled(of.name)
     wanted = 100 * rounds
     assert by_key(topic_of(kafka_server, of.topic, wanted)) == expected(wanted)
+    assert not Parked.objects.filter(subscription=of.name).exists()
+
+
+def test_records_of_other_programs_beside_its_checkpoint_harm_neither_relay_nor_doctor(
+    to_kafka, kafka_server, process
+):
+    of = to_kafka()
+    count(100)
+    assert process(of, "die").wait(60) == -signal.SIGKILL
+    producer = Producer({"bootstrap.servers": kafka_server.address})
+    for value in FOREIGN:
+        producer.produce(checkpoint.topic(of.name), value, of.name.encode())
+        producer.produce(checkpoint.topic(of.name), value, b"\xff")
+    assert producer.flush(10) == 0
+    published = relay.published_by("kafka")
+    assert list(brokers.administration("kafka").state(published, (), ()).newest) == [of.name]
+    end_lease(of.name)
+    settled(of.name)
+    assert by_key(topic_of(kafka_server, of.topic, 100)) == expected(100)
     assert not Parked.objects.filter(subscription=of.name).exists()
 
 
@@ -199,7 +224,7 @@ def test_a_broker_that_stands_still_for_seconds_loses_nothing(to_kafka, kafka_se
 
 
 def test_while_a_broker_is_away_other_subscriptions_go_on(to_kafka, monkeypatch):
-    monkeypatch.setattr("eventstore.messaging.kafka_administration.METADATA_SECONDS", 1.0)
+    monkeypatch.setattr("eventstore.messaging.kafka.administration.METADATA_SECONDS", 1.0)
     of = to_kafka(client={"bootstrap.servers": "127.0.0.1:1"}, create=False)
     count(10)
     began = time.monotonic()
@@ -227,6 +252,31 @@ def test_what_cannot_be_translated_is_parked_and_its_key_waits(to_kafka, kafka_s
     settled(of.name)
     assert Parked.objects.filter(subscription=of.name).count() == 2
     assert by_key(topic_of(kafka_server, of.topic, 2)) == {"a": [1], "b": [3]}
+
+
+def test_what_comes_in_the_batch_of_a_retry_follows_it(to_kafka, kafka_server, monkeypatch):
+    """It waits behind the parked message when the batch is read, and no longer when it is
+    settled."""
+    is_broken = True
+
+    def changed(event, history):
+        if is_broken:
+            raise ValueError("broken")
+        return world.changed(event, history)
+
+    broken = world.PUBLICATION._replace(publish={Counted: changed})
+    monkeypatch.setattr(world, "PUBLICATION", broken)
+    of = to_kafka()
+    count(1, counters=1)
+    settled(of.name)
+    relay.this_process.stop()
+    is_broken = False
+    count(3, counters=1, first=2)
+    (row,) = Parked.objects.filter(subscription=of.name)
+    dead_letters.retry(of.name, [row.position], who="grace")
+    settled(of.name)
+    until(lambda: delivered() and not Parked.objects.filter(subscription=of.name).exists())
+    assert by_key(topic_of(kafka_server, of.topic, 4)) == {"c0": [1, 2, 3, 4]}
 
 
 def test_the_partition_is_the_one_that_javas_murmur2_chooses(to_kafka, kafka_server):

@@ -8,9 +8,11 @@ from uuid import UUID
 import pytest
 from confluent_kafka import KafkaError
 
-from eventstore.messaging import kafka, kafka_administration, relay_batch
+from eventstore.messaging import kafka, relay_batch
 from eventstore.messaging.cloudevents import Origin
 from eventstore.messaging.event_bus import Envelope
+from eventstore.messaging.kafka.checkpoint import Checkpoint
+from eventstore.messaging.kafka.producer import InFlight
 from eventstore.messaging.relay_batch import Load
 from eventstore.messaging.transport import Batch, Outgoing, TooLarge, TopicMissing, Unroutable
 from eventstore.outbox import parked
@@ -79,7 +81,7 @@ class TestMockBroker:
     @pytest.fixture
     def transport(self, monkeypatch):
         monkeypatch.setattr(
-            kafka_administration.KafkaAdministration,
+            kafka.KafkaAdministration,
             "limits",
             lambda self, topics: dict.fromkeys(topics, 0),
         )
@@ -120,10 +122,36 @@ def test_a_message_without_a_report_is_not_acknowledged():
 
 def in_flight(*reports, errors=()):
     """A batch of three messages with these reports."""
-    found = kafka.InFlight(None, batch(3), errors)
+    found = InFlight(None, batch(3), errors)
     found.reports += reports
     found.wanted = 3
     return found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"no JSON",
+        b"\xff",
+        b"7",
+        b"[1, 2, []]",
+        b"{}",
+        b'{"mark": 1, "token": 2}',
+        b'{"mark": "x", "token": 2, "positions": []}',
+        b'{"mark": 1, "token": 2, "positions": ["many"]}',
+        b'{"more": ' + b"[" * 100_000,
+    ],
+)
+def test_a_record_of_another_program_is_no_checkpoint(value):
+    assert Checkpoint.of(value) is None
+
+
+def test_a_checkpoint_is_read_as_it_was_written():
+    written = Checkpoint(None, 7, (1, 2))
+    assert written.value == b'{"mark":null,"token":7,"positions":[1,2]}'
+    assert Checkpoint.of(written.value) == written
 
 
 def nothing():

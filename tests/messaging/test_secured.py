@@ -193,7 +193,7 @@ wrongs = pytest.mark.parametrize(
 def test_what_is_wrong_is_named_and_nothing_is_published(
     broker, wrong, cause, environment, authorities, tmp_path, consumers_by, monkeypatch
 ):
-    monkeypatch.setattr("eventstore.messaging.kafka_administration.METADATA_SECONDS", 2.0)
+    monkeypatch.setattr("eventstore.messaging.kafka.administration.METADATA_SECONDS", 2.0)
     changed = wrong(environment, authorities, tmp_path)
     of = consumers_by(broker, options(changed, broker, monkeypatch), create=False)
     count(5)

@@ -146,6 +146,90 @@ def test_a_consumer_that_nobody_reads_for_is_said(watched, staff):  # noqa: F811
     assert f"{watched.consumer}: no process reads" in overview
 
 
+def test_a_process_that_was_killed_does_not_count_as_a_reader(watched, staff):  # noqa: F811
+    read(watched.consumer, [], end=12)
+    heartbeats.forget_own()
+    heartbeats.note(heartbeats.consumer(watched.consumer))
+    dead = "work@elsewhere:99"
+    execute(
+        "INSERT INTO eventstore_heartbeat (kind, name, backend, at)"
+        " VALUES (%s, %s, 0, now() - interval '35 minutes')",
+        [heartbeats.consumer(watched.consumer), dead],
+    ).close()
+    out = StringIO()
+    call_command("consumers", stdout=out)
+    assert "; 1 process reads\n" in out.getvalue()
+    assert dead not in text_of(page(staff, watched.consumer)).partition("Read by")[2]
+    overview = text_of(staff.get("/admin/eventstore/subscription/overview/"))
+    workers = overview.partition("<h2>Workers</h2>")[2]
+    assert ">silent</span>" in workers.partition(dead)[2].partition("</tr>")[0]
+    assert workers.count(">silent</span>") == 1
+    heartbeats.sign_off(heartbeats.consumer(watched.consumer))
+    heartbeats.forget_own()
+    out = StringIO()
+    call_command("consumers", stdout=out)
+    assert "; 0 processes read; no process reads" in out.getvalue()
+
+
+@pytest.mark.parametrize("moved", ["topic made again", "seek"])
+def test_what_lies_beyond_the_end_is_unknown_and_not_nothing(watched, staff, moved):  # noqa: F811
+    read(watched.consumer, [], end=12)
+    control.seek(watched.consumer, TOPIC, 197, who="ada", reason="a try", force=True)
+    intake.note_ends(watched.consumer, {TOPIC: Seen(0, 2)})
+    if moved == "topic made again":
+        intake.report_hole(watched.consumer, TOPIC, 0)
+    (found,) = json_of("consumers")
+    assert found["behind"] is None
+    assert found["partitions"][0]["behind"] is None
+    out = StringIO()
+    call_command("consumers", stdout=out)
+    assert "next 197: unknown how many are not read" in out.getvalue()
+    assert "beyond the end of the partition" in out.getvalue()
+    assert "Not read</th><td>unknown: a partition lacks" in text_of(page(staff, watched.consumer))
+    overview = text_of(staff.get("/admin/eventstore/subscription/overview/"))
+    assert f"{watched.consumer}: a partition lacks what it reads next" in overview
+
+
+def test_an_offset_behind_the_end_is_sought_by_force_only(watched):
+    other = Partition(TOPIC.topic, 1)
+    intake.begin(watched.consumer, [TOPIC, other])
+    intake.note_ends(watched.consumer, {TOPIC: Seen(0, 12), other: Seen(0, 3)})
+    seek = ("consumers", "seek", watched.consumer, TOPIC.topic)
+
+    def offsets():
+        rows = ConsumerOffset.objects.filter(consumer=watched.consumer).order_by("partition")
+        return list(rows.values_list("next", flat=True))
+
+    with pytest.raises(CommandError, match="events.toywatch/0 ends before 12"):
+        call_command(*seek, "0", "13", "--reason", "a try")
+    with pytest.raises(CommandError, match="events.toywatch/1 ends before 3"):
+        call_command(*seek, "5", "--all", "--reason", "a try")
+    assert offsets() == [0, 0]
+    out = StringIO()
+    call_command(*seek, "2", "--all", "--reason", "a try", stdout=out)
+    assert offsets() == [2, 2]
+    assert f"{watched.consumer} continues in events.toywatch/1 at 2." in out.getvalue()
+    call_command(*seek, "1", "13", "--reason", "a try", "--force", stdout=out)
+    assert offsets() == [2, 13]
+    with pytest.raises(CommandError, match="or --all"):
+        call_command(*seek, "2", "--reason", "a try")
+
+
+def test_an_end_that_was_seen_before_the_last_message_is_no_problem(watched):
+    read(watched.consumer, [], end=0)
+    intake.store(watched.consumer, [foreign(b"{}")], {TOPIC: Range(0, 6)})
+    (found,) = json_of("consumers")
+    assert found["behind"] == 0
+
+
+def test_a_relay_that_rests_shows_the_process_that_publishes(watched, staff):  # noqa: F811
+    heartbeats.forget_own()
+    assert "none; start <code>manage.py relay</code>" in text_of(page(staff, watched.relay))
+    heartbeats.note(heartbeats.RELAYS)
+    text = text_of(page(staff, watched.relay))
+    assert "@" in text.partition(">Process</th>")[2].partition("</td>")[0]
+
+
 def test_a_relay_shows_its_error(watched, staff):  # noqa: F811
     execute(
         "INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)"
@@ -204,7 +288,7 @@ def test_the_picture_shows_the_way_out_to_the_broker_and_back(watched, staff):  
     assert (len(found.picture.hops), len(found.picture.lines)) == (1, 0)
     execute("UPDATE eventstore_subscription SET position = %s", [message.position]).close()
     text = text_of(staff.get(f"/admin/eventstore/event/{message.position}/change/"))
-    assert f">{watched.relay}</a>: passed" in text
+    assert f">{watched.relay}</a>: published" in text
     assert f'in by consumer <a href="/admin/eventstore/subscription/{watched.consumer}' in text
     assert f"by consumer {watched.consumer}</title>" in text
     out = StringIO()
@@ -249,14 +333,36 @@ def test_a_parked_message_that_is_no_json_is_shown_in_hexadecimal(
     monkeypatch,
 ):
     monkeypatch.setattr("eventstore.outbox.parked.ATTEMPTS", 1)
-    read(watched.consumer, [foreign(b"\x00\xff")], end=1)
+    read(watched.consumer, [foreign(b"\x01\xff")], end=1)
     step.step(watched.consumer)
     parked = Parked.objects.get()
     text = text_of(staff.get(f"/admin/eventstore/parked/{parked.pk}/change/"))
     assert "Value, 2 bytes" in text
     assert "is not Customer" in text
     answer = staff.post(f"/admin/eventstore/parked/{parked.pk}/reveal/", {"reason": "a call"})
-    assert "00 ff" in text_of(answer)
+    assert "01 ff" in text_of(answer)
+
+
+def test_a_message_that_is_nested_too_deep_is_a_dead_letter_that_can_be_read(
+    watched,
+    staff,  # noqa: F811
+):
+    """It is dead at once: no retry can decode it."""
+    read(watched.consumer, [foreign(b"[" * 200_000)], end=1)
+    step.step(watched.consumer)
+    parked = Parked.objects.get()
+    assert (parked.status, parked.attempts, parked.due_at) == ("dead", 1, None)
+    assert "nested deeper than 100 levels" in parked.error
+    (listed,) = json_of("dead_letters", "list")
+    assert listed["status"] == "dead"
+    assert json_of("browse", "parked")[0]["status"] == "dead"
+    assert json_of("dead_letters", "show", watched.consumer)["message"]["bytes"] == 200_000
+    for address in (
+        "parked/",
+        f"parked/{parked.pk}/change/",
+        f"subscription/{watched.consumer}/change/",
+    ):
+        assert "nested deeper" in text_of(staff.get(f"/admin/eventstore/{address}"))
 
 
 def test_no_page_about_brokers_keeps_anybody_out(

@@ -244,7 +244,9 @@ class TestImport:
         worth = Money(500, "EUR")
         assert decided({"order-o1": [PLACED, *since]}, self.IMPORT) == {
             "return-r1": [
-                ReturnRequested("r1", "o1", "c1", lines, (), worth, "credit note", AT, "C1"),
+                ReturnRequested(
+                    "r1", "o1", "c1", lines, (), worth, "credit note", AT, "C1", settled=True
+                ),
                 GoodsReturned("r1", "o1", lines, worth, AT),
             ],
             "order-o1": [ReturnPromised("o1", "r1", (Portion(2, 1), Portion(2, 1)), ())],

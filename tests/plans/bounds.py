@@ -139,6 +139,7 @@ NEVER_MET: dict[str, str] = {
     "eventstore.operations.doctor.sessions.IS_PREPARED": (
         "asked of a pooler, of what one session has prepared"
     ),
+    "eventstore.projections.rebuild.shadow_table.IDENTIFIER": "formats a name and reads no table",
     "eventstore.log.epochs.BEGIN": (
         "once for each epoch of the log; the ends of the log and the cursors"
     ),
@@ -146,14 +147,27 @@ NEVER_MET: dict[str, str] = {
     "eventstore.delivery.heartbeats.SIGN_OFF": "one row by its key, at the end of a process",
     "eventstore.delivery.heartbeats.IS_ALIVE": "a row for each process of the last day",
     "eventstore.messaging.relay_leases": "one row for each relay, by its key; there are a handful",
+    "eventstore.messaging.cdc.slots": "slots and publications of the server, which are few",
+    "eventstore.messaging.cdc.outbox": (
+        "rows of one relay by relay and number, whose number is bounded (PENDING_ROWS)"
+    ),
     "eventstore.operations.doctor.relays.LAST": (
         "the fence and the cursors, which are few; asked when Kafka remembers a batch"
+    ),
+    "eventstore.operations.replay": (
+        "an operator's command before a deploy: the log from its beginning, once"
+    ),
+    "eventstore.outbox.parked.POSITIONS": (
+        "what a relay has parked, for an operator who compares its broker"
     ),
     "eventstore.messaging.consumers.intake.NOTE_": (
         "the rows of a reader's partitions, by their key, once a second"
     ),
     "eventstore.messaging.consumers.intake.WAITING": (
         "early messages, which are few and counted up to a limit; a page of the console"
+    ),
+    "eventstore.webhooks.endpoints.DISABLE_OF_OWNERS": (
+        "the endpoints of one account, by their index; when it has gone"
     ),
     "eventstore.commands.idempotency.FORGET_LOST": "an operator's command, once after a restore",
     "eventstore.operations.restore": "an operator's command, once after a restore",

@@ -21,6 +21,7 @@ from eventstore.commands import bus, deferred, idempotency, inbox, repository, s
 from eventstore.delivery import heartbeats, poison, worker
 from eventstore.effects import leases
 from eventstore.live import tail
+from eventstore.live.feed import Holding
 from eventstore.log import fence_monitor
 from eventstore.messages import BrokerMessage
 from eventstore.messaging.consumers import intake
@@ -33,7 +34,11 @@ from eventstore.postgres import execute
 from eventstore.projections import fold, freshness, rebuild
 from eventstore.projections.rebuild import fold as shadow_fold
 from eventstore.projections.rebuild import records
+from eventstore.schemas.registry import documents, service
 from eventstore.testing import drain
+from eventstore.webhooks import deliveries, endpoints, overview, sender, upkeep
+from eventstore.webhooks.endpoints import Form
+from eventstore.webhooks.schedule import Answer
 from inventory.commands import ReceiveStock
 from inventory.events import StockReceived
 from orders.api import live as following
@@ -44,6 +49,7 @@ from tests.admin.everything import everywhere
 from tests.api.conftest import ADDRESS, Api
 
 PERIOD = timedelta(days=30)
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 ORDERS = "/api/commands/orders/"
 # A consumer that no wiring has: only what its reader stores is looked at.
 READER = "plans.reader"
@@ -97,6 +103,12 @@ def story():
     intake.begin(READER, [QUEUE])
     intake.store_from_queue(READER, QUEUE, [_sent("known", 1), _sent("known", 3, 2)])
     rebuild.rebuild("orders.catalogue", who="grace")
+    endpoint = uuid4()
+    form = Form("https://127.0.0.1/", ["*"])
+    endpoints.register(endpoint, people.ada.customer_id, form, is_for_all=False)
+    people.ada.placed()
+    drain()
+    endpoints.disable(endpoint, endpoints.BY_OWNER)
     worker.housekeep()
     return people
 
@@ -107,10 +119,12 @@ def live(people):
     _failures(people)
     _by_hand()
     _processes(people)
+    _webhooks(people)
     _reading(people)
     _rebuilding()
     _by_themselves()
     _from_brokers()
+    _registry()
     _chores()
     for address in everywhere().values():
         answer = people.staff.get(address)
@@ -162,6 +176,7 @@ def _orders(people):
     for path in (
         "payments/?status=COMPLETED",
         "shipments/?status=CREATED",
+        "shipments/",
         "stock/",
         "bookings/",
         "bookings/?exceptions=1",
@@ -208,7 +223,10 @@ def _failures(people):
 
 def _by_hand():
     name, key = "orders.details", "by hand"
-    first = [each.position for each in islice(log.read_log(after=0), 3)]
+    # One of those that fill the table may be at the same place.
+    taken = set(Parked.objects.filter(subscription=name).values_list("position", flat=True))
+    free = (each.position for each in log.read_log(after=0) if each.position not in taken)
+    first = list(islice(free, 3))
     with transaction.atomic():
         parked.park(
             name,
@@ -239,6 +257,36 @@ def _processes(people):
     _said("stream_state", f"order-{order_id}")
 
 
+def _webhooks(people):
+    """An endpoint that nothing answers: queued, sent, sent again, given up, forgotten."""
+    kept, gone = uuid4(), uuid4()
+    form = Form("https://127.0.0.1/", ["*"])
+    for id_ in (kept, gone):
+        endpoints.register(id_, people.ada.customer_id, form, is_for_all=False)
+    endpoints.change(kept, form)
+    endpoints.rotate(kept)
+    people.ada.placed()
+    drain()
+    sender.this_process.stop()
+    execute("UPDATE eventstore_webhook_endpoint SET rest_until = now()").close()
+    due = "UPDATE eventstore_webhook_delivery SET due_at = now() WHERE status = 'waiting'"
+    execute(due).close()
+    assert deliveries.is_due()
+    first, second, *_ = deliveries.claim(10)
+    deliveries.settle([(first, Answer(200, 0.1)), (second, Answer(410, 0.1))])
+    for id_ in (kept, gone):
+        endpoints.enable(id_)
+    deliveries.send_again(first.endpoint, first.id)
+    deliveries.send_failed_again(second.endpoint, EPOCH)
+    execute("UPDATE eventstore_webhook_delivery SET until = until - interval '9 days'").close()
+    endpoints.disable(gone, endpoints.GONE)
+    upkeep.tend()
+    endpoints.delete(gone)
+    overview.counts(), overview.late(timedelta(0)), overview.disabled(PERIOD), overview.unsignable()
+    for path in ("", f"{kept}/", f"{kept}/deliveries/", f"{kept}/deliveries/?status=failed"):
+        people.ada.get(f"/api/queries/webhooks/{path}")
+
+
 def _reading(people):
     order_id = people.ada.placed()
     stream = f"order-{order_id}"
@@ -260,7 +308,7 @@ def _reading(people):
     one = following.order(_known("ada"), order_id, version=0, position=0)
     list(islice(one.history(0, log.fence()), 3))
     tail._next(sockets.FEED, log.fence() - 5, True)
-    sockets.still_held(["nobody's"])
+    sockets.still_held([Holding("nobody's", topic) for topic in ("orders", "masked order 1")])
     freshness.last_given()
     freshness.recorded(OrderDetails, order_id)
     freshness.as_of(OrderDetails, order_id, version=1)
@@ -319,6 +367,28 @@ def _from_brokers():
         intake.seek(READER, partition, intake.begun(READER, partition))
     assert intake.offsets()
     parked.mark_copied("shipping", [each.position for each in parked.uncopied("shipping", 10)])
+
+
+def _registry():
+    """What clients of the schema registry do."""
+    money = documents.read('{"type":"record","name":"Money","fields":[]}')
+    price = documents.read(
+        '{"type":"record","name":"Price","fields":[{"name":"of","type":"Money"}]}',
+        references=(documents.Reference("Money", "plans.money", 1),),
+    )
+    id_ = service.register("plans.money", money).stored.id
+    service.register("plans.prices", price)
+    service.by_guid(service.by_id(id_).guid)
+    service.look_up("plans.prices", price)
+    assert service.uses(id_) == [("plans.money", 1)]
+    assert "plans.money" in service.subjects("plans.")
+    assert service.schemas("plans.", latest=True)
+    assert service.versions("plans.money") == [1]
+    service.referring("plans.money", "1")
+    service.set_compatibility("plans.prices", "FULL")
+    service.set_mode("plans.prices", "READWRITE")
+    for permanent in (False, True):
+        service.delete_subject("plans.prices", permanent=permanent)
 
 
 def _sent(stream, sequence, previous=0):

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from bench import fill
+from eventstore.testing import APPEND_ONLY, GUARD, UNGUARD
 
 YOUNG, EMPTIED, FULL = "young", "emptied", "full"
 STATES = (YOUNG, EMPTIED, FULL)
@@ -23,8 +24,8 @@ ID = "lpad(to_hex(number), 32, '0')::uuid::text"
 # What differs from row to row; all else is as in the model. Rows: for each order so many.
 VARIED = {
     "orders_order_details": ("{'order_id': id, 'customer_id': 'CUS-' || number %% 1000}", 1.0),
-    "payments_payment": ("{'order_id': id}", 1.0),
-    "shipping_shipment": ("{'order_id': id}", 1.0),
+    "payments_payment": ("{'order_id': id, 'created_at': to_timestamp(number)}", 1.0),
+    "shipping_shipment": ("{'order_id': id, 'created_at': to_timestamp(number)}", 1.0),
     "inventory_stock_level": ("{'sku': 'SKU-' || number}", 0.3),
     "orders_product": ("{'sku': 'SKU-' || number}", 0.3),
     "orders_return": (
@@ -47,6 +48,15 @@ VARIED = {
     ),
     "eventstore_deferred_command": ("{'id': id, 'status': 'SUCCEEDED', 'deferred_at': now()}", 1.0),
     "eventstore_snapshot": ("{'stream': 'order-' || id}", 0.3),
+    "eventstore_webhook_message": ("{'id': id}", 1.0),
+    "eventstore_webhook_delivery": (
+        "{'id': 1000000 + number, 'message_id': id, 'status': 'delivered', 'ended_at': now()}",
+        1.0,
+    ),
+    "eventstore_webhook_attempt": (
+        "{'id': 1000000 + number, 'delivery_id': 1000000 + number}",
+        1.0,
+    ),
     "eventstore_operator_action": (
         "{'id': 1000000 + number, 'subject': 'subscription-' || number %% 50}",
         0.3,
@@ -114,6 +124,8 @@ PASS = """
 # never found emptied.
 NEVER_EMPTIED = {
     "eventstore_event",
+    "eventstore_schema",
+    "eventstore_schema_reference",
     "eventstore_operator_action",
     "auth_user",
     "knox_authtoken",
@@ -195,14 +207,12 @@ def _empty(database: Any, tables: Sequence[str]) -> None:
 
 
 def _as_a_replica(database: Any, statement: str, params: Any = None) -> None:
-    """Neither foreign keys nor the log's own guard are asked."""
+    """Neither foreign keys nor the guards of the log and of the registry are asked."""
     with database.transaction():
         database.execute("SET LOCAL session_replication_role = replica")
-        database.execute("ALTER TABLE eventstore_event DISABLE TRIGGER eventstore_append_only")
+        database.execute(UNGUARD.format(guard=APPEND_ONLY))
         database.execute(statement, params)
-        database.execute(
-            "ALTER TABLE eventstore_event ENABLE ALWAYS TRIGGER eventstore_append_only"
-        )
+        database.execute(GUARD.format(guard=APPEND_ONLY))
 
 
 def _let_statistics_be(database: Any, tables: Sequence[str], what: str, value: str) -> None:

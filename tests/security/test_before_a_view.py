@@ -8,6 +8,7 @@ from http.client import HTTPConnection, parse_headers
 
 import pytest
 
+from eventstore.api.schema_registry import MEDIA_TYPE
 from tests.api.conftest import MEMBERS
 from tools.devserver import ports
 
@@ -30,6 +31,14 @@ UNREADABLE = {
         400,
         "BadRequest",
     ),
+    "no host": (b"GET /health/live HTTP/1.1\r\n\r\n", 400, "BadRequest"),
+    "two hosts": (LIVE + b"Host: canary\r\n\r\n", 400, "BadRequest"),
+    "two idempotency keys": (
+        CANCEL + b"Idempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}",
+        400,
+        "BadRequest",
+    ),
+    "headers that do not end": (LIVE + b"X: ", 408, "RequestTimeout"),
     "a header without a colon": (
         LIVE + f"Authorization Bearer {CANARY}\r\n\r\n".encode(),
         400,
@@ -105,6 +114,16 @@ def test_what_cannot_be_read_is_a_problem_and_the_connection_is_closed(web, sent
     assert b"canary" not in body.lower()
 
 
+def test_clients_of_the_registry_read_a_body_that_is_too_large_as_its_error(web):
+    request = b"POST /api/registry/subjects/a/versions HTTP/1.1\r\n" + HOST
+    sent = request + b"Content-Length: 9999999999\r\n\r\n{}"
+    status, headers, body, _ = exchange(web, sent)
+    assert (status, headers["Content-Type"]) == (413, MEDIA_TYPE)
+    answer = json.loads(body)
+    assert set(answer) == {"error_code", "message"}
+    assert answer["error_code"] == 413
+
+
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"2\r\n{}XX", b"2;\r\r\n{}\r\n", b"0\r\nX\n\r\n"])
 def test_a_body_in_chunks_that_are_none_has_one_answer(web, chunks):
     """Neither view reads the body: its error may be found before or after the view has
@@ -115,6 +134,25 @@ def test_a_body_in_chunks_that_are_none_has_one_answer(web, chunks):
         )
         assert answered in (400, status)
         assert rest == b""
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET http://127.0.0.1/health/live HTTP/1.1", 200),
+        (b"GET HTTP://127.0.0.1/health/live?x=1 HTTP/1.1", 200),
+        (b"GET http://evil.example/api/queries/orders/ HTTP/1.1", 400),
+        (b"GET /health/live HTTP/1.0", 200),
+    ],
+)
+def test_a_request_target_may_be_absolute_and_names_the_host(web, request_line, status):
+    host = HOST if b"1.1" in request_line else b""
+    with (
+        socket.create_connection((ports.HOST, web.port), timeout=30) as client,
+        client.makefile("rb") as received,
+    ):
+        client.sendall(request_line + b"\r\n" + host + b"Connection: close\r\n\r\n")
+        assert int(received.readline().split()[1]) == status
 
 
 def test_it_is_logged_without_what_was_sent(web):

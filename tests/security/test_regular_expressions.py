@@ -17,13 +17,18 @@ import pytest
 from django.urls import get_resolver
 
 from config.variables import DURATION, RATE
-from eventstore.api.serializers import KEY
+from eventstore.api.serializers import KEY, LINES, ONE_LINE
 
 from .test_rules import FILES, ROOT, name_of
 
 METHODS = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 # Classes that take a pattern, and the method they use it with.
-VALIDATORS = {"RegexValidator": "search", "RegexField": "search", "re_path": "search"}
+VALIDATORS = {
+    "RegexValidator": "search",
+    "Characters": "search",
+    "RegexField": "search",
+    "re_path": "search",
+}
 
 # Patterns that are built at run time: file and source -> a pattern of that form.
 MADE = {
@@ -35,6 +40,8 @@ MADE = {
         rf"/ws/orders/(?P<order_id>{KEY})/"
     ),
     'eventstore/api/serializers.py: rf"^{KEY}\\Z"': rf"^{KEY}\Z",
+    "eventstore/api/serializers.py: pattern": ONE_LINE.text.regex.pattern,
+    'eventstore/api/serializers.py: rf"^[^{invisible}]*\\Z"': LINES.text_or_blank.regex.pattern,
     "config/variables.py: pattern": f"{DURATION[0]}|{RATE[0]}",
 }
 

@@ -183,10 +183,12 @@ RULES = {
             "config/variables.py": "here they are read, each by its kind",
             "tools/devserver/environment.py": "what children get",
             "config/celery.py": "names the settings",
+            "eventstore/operations/replay/versions.py": "finds the folder of the settings",
             "config/wsgi.py": "names the settings",
             "config/live.py": "names the settings",
             "examples/loyalty/settings.py": "another service reads its own",
             "examples/loyalty/manage.py": "names its settings",
+            "examples/rooms/manage.py": "names its settings",
         },
     ),
 }

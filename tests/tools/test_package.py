@@ -10,9 +10,10 @@ import sys
 import tarfile
 import zipfile
 from email.parser import Parser
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
 
 import pytest
+from django.db import connection
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -21,18 +22,45 @@ from tools.reference.source import ENGINE, ROOT, modules, packages
 # What each extra brings, and the only modules that may need it.
 EXTRAS = {
     "celery": ({"celery"}, ("eventstore.tasks",)),
-    "api": ({"rest_framework", "drf_spectacular"}, ("eventstore.api",)),
+    "api": (
+        {"rest_framework", "drf_spectacular"},
+        ("eventstore.api", "eventstore.management.bulk"),
+    ),
     "kafka": (
         {"confluent_kafka"},
-        ("eventstore.messaging.kafka", "eventstore.messaging.consumers.kafka"),
+        (
+            "eventstore.messaging.kafka",
+            "eventstore.messaging.consumers.kafka",
+            "eventstore.messaging.reconcile.kafka",
+        ),
     ),
     "rabbitmq": (
         {"amqp"},
-        ("eventstore.messaging.rabbitmq", "eventstore.messaging.consumers.rabbitmq"),
+        (
+            "eventstore.messaging.rabbitmq",
+            "eventstore.messaging.consumers.rabbitmq",
+            "eventstore.messaging.reconcile.rabbitmq",
+        ),
     ),
+    "aws": ({"boto3", "botocore"}, ("eventstore.messaging.aws",)),
+    "webhooks": ({"httpcore", "certifi"}, ("eventstore.webhooks.transport",)),
     "live": ({"websockets"}, ("eventstore.live",)),
-    "schemas": ({"avro"}, ("eventstore.schemas", "eventstore.management.commands.schemas")),
+    "schemas": (
+        {"avro"},
+        (
+            "eventstore.schemas",
+            "eventstore.management.commands.schemas",
+            "eventstore.messaging.avro",
+        ),
+    ),
+    "registry": ({"fastavro"}, ("eventstore.schemas.registry",)),
 }
+# Of other extras' packages, but only with a registry.
+OF_REGISTRY = (
+    "eventstore.api.schema_registry",
+    "eventstore.messaging.avro",
+    "eventstore.schemas.registry",
+)
 SETTINGS = """
 SECRET_KEY = "only-for-this-test"
 INSTALLED_APPS = ["eventstore"]
@@ -83,7 +111,10 @@ import eventstore
 call_command("check", stdout=sys.stderr)
 failed = {}
 walked = pkgutil.walk_packages(eventstore.__path__, "eventstore.", onerror=lambda name: None)
+only = tuple(sys.argv[1:])
 for each in walked:
+    if only and not each.name.startswith(only):
+        continue
     if "console" in each.name and not apps.is_installed("eventstore.console"):
         continue  # for projects that have the admin
     try:
@@ -118,11 +149,11 @@ def installed(built, tmp_path_factory):
 
 
 @pytest.fixture
-def imported(installed, tmp_path):
-    """imported(absent, more): what comes of importing everything, in a project of three files where
+def project(installed, tmp_path):
+    """project(program, more=, absent=): what the program prints in a project of three files, where
     these packages are not installed."""
 
-    def run(absent, *, more):
+    def run(program, *, more, absent=()):
         (tmp_path / "settings.py").write_text(SETTINGS + more)
         (tmp_path / "wiring.py").write_text(WIRING)
         (tmp_path / "urls.py").write_text(URLS)
@@ -135,8 +166,40 @@ def imported(installed, tmp_path):
             "PYTHONPATH": os.pathsep.join([str(tmp_path), str(installed)]),
             "DJANGO_SETTINGS_MODULE": "settings",
         }
-        program = [sys.executable, "-c", IMPORT_ALL]
-        return json.loads(_run(program, cwd=tmp_path, env=environment).splitlines()[-1])
+        return _run([sys.executable, "-c", program], cwd=tmp_path, env=environment)
+
+    return run
+
+
+@pytest.fixture
+def alone(built, tmp_path):
+    """alone(*extras): a folder with what `pip install eventstore[extras]` installs, and nothing
+    else. The packages come from this environment: the test needs no index."""
+
+    def install(*extras):
+        folder = tmp_path / "-".join(["alone", *extras])
+        folder.mkdir()
+        with zipfile.ZipFile(built[1]) as wheel:
+            wheel.extractall(folder)
+            (name,) = (each for each in wheel.namelist() if each.endswith("/METADATA"))
+            metadata = Parser().parsestr(wheel.read(name).decode())
+        required = [Requirement(each) for each in metadata.get_all("Requires-Dist")]
+        for name in _with_theirs(required, extras):
+            for file in distribution(name).files:
+                top = file.parts[0]
+                if top not in ("..", "__pycache__") and not (folder / top).exists():
+                    (folder / top).symlink_to(distribution(name).locate_file(top))
+        return folder
+
+    return install
+
+
+@pytest.fixture
+def imported(project):
+    """imported(absent, more=): what comes of importing everything."""
+
+    def run(absent, *, more):
+        return json.loads(project(IMPORT_ALL, more=more, absent=absent).splitlines()[-1])
 
     return run
 
@@ -190,7 +253,75 @@ def test_without_an_extra_only_its_modules_cannot(imported):
         if not name.startswith(needs[lacks.partition(".")[0]])
     }
     assert astray == {}
-    assert {lacks.partition(".")[0] for lacks in found.values()} == set(needs)
+    lacking = {lacks.partition(".")[0] for lacks in found.values()}
+    # A module that needs two packages of an extra names the first.
+    assert [extra for extra, (brought, _) in EXTRAS.items() if lacking.isdisjoint(brought)] == []
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_each_extra_alone_brings_what_its_modules_need(alone, tmp_path, extra):
+    folder = alone(extra)
+    (tmp_path / "settings.py").write_text(SETTINGS + ("" if extra == "celery" else WITHOUT_CELERY))
+    (tmp_path / "wiring.py").write_text(WIRING)
+    # -S: without the packages of this environment.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(folder)]),
+        "DJANGO_SETTINGS_MODULE": "settings",
+    }
+    printed = _run(
+        [sys.executable, "-S", "-c", IMPORT_ALL, *EXTRAS[extra][1]], cwd=tmp_path, env=environment
+    )
+    found = json.loads(printed.splitlines()[-1])
+    assert found["file"].startswith(str(folder))
+    assert {
+        name: lacks
+        for name, lacks in found["failed"].items()
+        if extra == "registry" or not name.startswith(OF_REGISTRY)
+    } == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_example_with_web_admin_celery_and_sockets_needs_the_extras_alone(alone, tmp_path):
+    folder = alone("api", "celery", "live")
+    project = tmp_path / "project"
+    shutil.copytree(
+        ROOT / "examples/rooms",
+        project / "examples/rooms",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    (project / "in_memory.py").write_text(
+        "from examples.rooms.settings import *\n"
+        'CELERY_BROKER_URL = "memory://"\n'
+        "CELERY_BROKER_TRANSPORT_OPTIONS = {}\n"
+    )
+    parameters = connection.settings_dict
+    server = {f"PG{name}": str(parameters[name]) for name in ("HOST", "PORT", "USER", "PASSWORD")}
+    environment = {name: value for name, value in server.items() if value} | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(folder),
+    }
+    manage = [sys.executable, "-S", "examples/rooms/manage.py"]
+    _run([*manage, "check"], cwd=project, env=environment)
+    _run([*manage, "makemigrations", "--check", "--dry-run"], cwd=project, env=environment)
+    _run([*manage, "test", "--noinput", "--settings=in_memory"], cwd=project, env=environment)
+
+
+def test_a_project_has_the_commands_of_the_apps_that_it_installs(project):
+    named = "import django; django.setup(); from django.core.management import get_commands"
+    named += "; print(*get_commands())"
+    with_messaging = "INSTALLED_APPS += ['eventstore.messaging']\n"
+    without = set(project(named, more=WITHOUT_CELERY).split())
+    assert {"work", "subscriptions", "dead_letters"} <= without
+    assert set(project(named, more=WITHOUT_CELERY + with_messaging).split()) - without == {
+        "broker_handover",
+        "brokers",
+        "cdc",
+        "consume",
+        "consumers",
+        "reconcile_broker",
+        "relay",
+    }
 
 
 def _imported():
@@ -206,6 +337,24 @@ def _imported():
                 top = name.partition(".")[0]
                 if top != ENGINE and top not in sys.stdlib_module_names:
                     yield top
+
+
+def _with_theirs(required, extras):
+    """The names of these distributions and of all that they need."""
+    found, waiting = set(), [(each, extras) for each in required]
+    while waiting:
+        requirement, wanted = waiting.pop()
+        if requirement.marker and not any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", *wanted)
+        ):
+            continue
+        name = canonicalize_name(requirement.name)
+        if (name, *sorted(requirement.extras)) in found:
+            continue
+        found.add((name, *sorted(requirement.extras)))
+        theirs = map(Requirement, distribution(name).requires or ())
+        waiting += [(each, tuple(requirement.extras)) for each in theirs]
+    return {name for name, *_ in found}
 
 
 def _run(command, *, cwd, env=None):

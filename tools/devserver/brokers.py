@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.devserver import account, folder, kafka, processes, programs, rabbitmq, services
-from tools.devserver.environment import KAFKA, RABBITMQ, given
+from tools.devserver import account, cdc, folder, kafka, processes, programs, rabbitmq, services
+from tools.devserver.environment import AWS, KAFKA, RABBITMQ, given
 from tools.devserver.errors import LauncherError
 from tools.devserver.services import Services
 from tools.devserver.supervisor import Stopped, Supervisor
@@ -48,20 +48,24 @@ def serve(data: Path) -> None:
         supervisor.services = found.running
         try:
             start(path, list(KINDS), found)
+            cdc.start(path, found, supervisor)
             if not found.settings:
                 raise LauncherError("no broker was started, see above")
             for name, value in found.settings.items():
                 say(f"export {name}='{value}'")
+            cdc.post_or_say_how(found)
             say("the brokers answer; Ctrl-C stops them")
             supervisor.watch()
         except Stopped:
             say("stopping; Ctrl-C once more kills")
         finally:
+            supervisor.stop()
             processes.stop(found.running, folder.pids(path))
 
 
 def named(environment: Mapping[str, str]) -> bool:
-    return any(environment.get(setting) for setting in SETTINGS.values())
+    """Ours, or those of AWS, which are never started here."""
+    return any(environment.get(setting) for setting in (*SETTINGS.values(), AWS))
 
 
 def say_how_to_watch(environment: Mapping[str, str]) -> None:

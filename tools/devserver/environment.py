@@ -2,6 +2,7 @@
 environment."""
 
 import os
+import shlex
 from collections.abc import Mapping
 
 DATABASE = "DATABASE_URL"
@@ -9,6 +10,12 @@ REDIS = "REDIS_URL"
 BROKER = "CELERY_BROKER_URL"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 RABBITMQ = "RABBITMQ_URL"
+# SNS and EventBridge, which run elsewhere.
+AWS = "AWS_BROKERS"
+# Change data capture: whether Kafka Connect runs, its address, and PostgreSQL's slot.
+CDC = "CDC"
+CONNECT = "CDC_CONNECT_URL"
+CDC_SLOT = "CDC_SLOT"
 # Of the second service, examples/loyalty: whether it runs, and its database.
 PARTNER = "PARTNER"
 PARTNER_DATABASE = "LOYALTY_DATABASE_URL"
@@ -29,10 +36,24 @@ def with_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 def of_commands(environment: Mapping[str, str]) -> dict[str, str]:
     """The part that a command needs to use the same services."""
-    services = (DATABASE, PARTNER_DATABASE, REDIS, BROKER, KAFKA, RABBITMQ)
+    services = (
+        *(DATABASE, PARTNER_DATABASE, REDIS, BROKER, KAFKA, RABBITMQ),
+        *(CONNECT, CDC_SLOT),
+    )
     return {
         name: environment[name] for name in (*services, SECRET, *STAND_INS) if name in environment
     }
+
+
+def as_exports(environment: Mapping[str, str]) -> str:
+    """For a shell to source."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
+
+
+def exported(text: str) -> dict[str, str]:
+    """What as_exports has written."""
+    words = shlex.split(text)
+    return dict(word.split("=", 1) for word in words if word != "export")
 
 
 def export(settings: Mapping[str, str]) -> None:

@@ -3,16 +3,13 @@
 Maven (kafka.pom.xml) downloads the jars once, into a folder that all checkouts share.
 """
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from uuid import uuid4
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tools.devserver import account, ports
+from tools.devserver import jars, ports
 from tools.devserver.account import Account
 from tools.devserver.environment import with_settings
 from tools.devserver.errors import LauncherError
@@ -23,19 +20,12 @@ NAME = "kafka"
 HERE = Path(__file__).parent
 POM = HERE / "kafka.pom.xml"
 LOGGING = HERE / "kafka.log4j2.yaml"
-OLDEST_JAVA = 17
 HEAP = "-Xmx512m"
-# For the download of the jars, which happens once.
-FETCH_SECONDS = 600.0
 
 
 def missing() -> str:
     """What is missing to run a Kafka here; "" when nothing is."""
-    if not shutil.which("java") or _java_version() < OLDEST_JAVA:
-        return f"Java {OLDEST_JAVA}"
-    if not _jars().exists() and not shutil.which("mvn"):
-        return "Maven"
-    return ""
+    return jars.missing(jars.folder(NAME))
 
 
 def program(
@@ -54,13 +44,13 @@ def program(
     """
     if absent := missing():
         raise LauncherError(f"Kafka needs {absent}. Install it, or set KAFKA_BOOTSTRAP_SERVERS.")
-    jars, data = fetch(), home / NAME
+    libraries, data = fetch(), home / NAME
     if not data.exists():
         owner.make_folder(data)
     settings = home / "kafka.properties"
     lines = _settings(data, port, advertised or port, ports.free())
     owner.write(settings, lines + properties)
-    java = f"exec java {HEAP} -cp '{jars}/*' -Dlog4j2.configurationFile='{LOGGING}'"
+    java = f"exec java {HEAP} -cp '{libraries}/*' -Dlog4j2.configurationFile='{LOGGING}'"
     # A data folder is formatted once: a restart needs no second JVM for that.
     storage = "kafka.tools.StorageTool format --ignore-formatted"
     formatted = f"test -e '{data}/meta.properties'"
@@ -75,44 +65,18 @@ def program(
     )
 
 
-def fetch(seconds: float = FETCH_SECONDS) -> Path:
+def fetch(seconds: float = jars.FETCH_SECONDS) -> Path:
     """The folder with Kafka's jars. Maven downloads them if they are not there.
 
     Raises LauncherError if it cannot, or not in time.
     """
-    jars = _jars()
-    if jars.exists():
-        return jars
-    jars.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    unfinished = jars.with_name(f"{jars.name}.unfinished.{os.getpid()}")
-    command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={unfinished}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=seconds,
-        )
-        if done.returncode:
-            raise LauncherError(f"Maven cannot download Kafka: {_first_line(done.stdout)}")
-        if not jars.exists():
-            unfinished.rename(jars)
-    except subprocess.TimeoutExpired:
-        raise LauncherError(f"Maven has not downloaded Kafka within {seconds:.0f} s") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return jars
-
-
-def _first_line(output: str) -> str:
-    return next((line for line in output.splitlines() if line.strip()), "no output")
+    return jars.fetch(jars.folder(NAME), POM, "Kafka", seconds)
 
 
 def watch(address: str, topic: str) -> str:
     """The command that shows what arrives in a topic: Kafka's own console consumer."""
     return (
-        f"java -cp '{_jars()}/*' -Dlog4j2.configurationFile='{LOGGING}'"
+        f"java -cp '{jars.folder(NAME)}/*' -Dlog4j2.configurationFile='{LOGGING}'"
         " org.apache.kafka.tools.consumer.ConsoleConsumer"
         f" --bootstrap-server {address} --topic {topic} --from-beginning"
         " --formatter-property print.key=true --formatter-property print.headers=true"
@@ -159,15 +123,3 @@ def _cluster(home: Path, owner: Account) -> str:
     if not kept.exists():
         owner.write(kept, uuid4().hex[:22])
     return kept.read_text()
-
-
-def _jars() -> Path:
-    """Where the user of the services can read them."""
-    shared = account.ELSEWHERE if os.geteuid() == 0 else Path.home() / ".cache" / "orders-local"
-    return shared / "kafka"
-
-
-def _java_version() -> int:
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
-    number = said.partition('"')[2].partition('"')[0].split(".")
-    return int(number[0]) if number[0].isdigit() else 0

@@ -80,8 +80,9 @@ def control() -> Path:
 
 
 def watch(address: str, pattern: str) -> str:
-    """The command that shows what arrives under a routing key."""
-    return f"{sys.executable} -m tools.devserver.watch_rabbitmq '{address}' '{pattern}'"
+    """The command that shows what arrives under a routing key; it runs in any folder."""
+    program = f"{sys.executable} -m tools.devserver.watch_rabbitmq"
+    return f"PYTHONPATH='{Path(__file__).parents[2]}' {program} '{address}' '{pattern}'"
 
 
 def url(home: Path, port: int) -> str:

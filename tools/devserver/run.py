@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit
 
-from tools.devserver import account, brokers, folder, partner, ports, programs, services
+from tools.devserver import account, brokers, cdc, folder, partner, ports, programs, services
 from tools.devserver.environment import (
+    DATABASE,
     DRAIN,
+    REDIS,
     SECRET,
+    as_exports,
     given,
     of_commands,
     preferred_port,
@@ -28,10 +32,12 @@ ENVIRONMENT = "environment"
 
 def run(data: Path) -> None:
     with folder.claimed(data) as path:
+        say("starting PostgreSQL, Valkey and the platform; the first start takes a minute")
         supervisor = Supervisor(folder.pids(path))
         with services.started(path) as found:
             supervisor.services = found.running
             brokers.start(path, brokers.wanted(), found)
+            cdc.start(path, found, supervisor)
             ours = {SECRET: _secret(path), "PYTHONUNBUFFERED": "1", DRAIN: given(DRAIN) or "0"}
             environment = with_settings({**found.settings, **ours})
             environment |= partner.settings(environment)
@@ -60,6 +66,7 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
         programs.manage("brokers", "brokers", "--create", "--tap", environment=environment)
     ):
         say("topics and exchanges could not be created, see above; everything else runs")
+    cdc.hand_over(supervisor, environment)
     partner.prepare(supervisor, environment)
     port = _port(preferred_port())
     live = _port(port + 1)
@@ -76,20 +83,27 @@ def _serve(supervisor: Supervisor, path: Path, environment: Mapping[str, str]) -
     _wait_for(supervisor, live, "/health/live")
     if supervisor.run(programs.demo(url, f"ws://{HOST}:{live}", environment)):
         say("loading the example data failed, see above; the platform runs without it")
-    say(f"before manage.py in another terminal: . {shlex.quote(str(_exported(path, environment)))}")
+    _tell_addresses(path, environment)
     brokers.say_how_to_watch(environment)
     partner.say_how_to_watch(environment)
     say(f"{url} answers; Ctrl-C stops everything")
     supervisor.watch()
 
 
+def _tell_addresses(path: Path, environment: Mapping[str, str]) -> None:
+    database, redis = (urlsplit(environment[name]) for name in (DATABASE, REDIS))
+    say(f"PostgreSQL at port {database.port}, database {database.path[1:]}; Valkey at {redis.port}")
+    file = _exported(path, environment)
+    if path.absolute() == DATA:
+        say(f"manage.py in this folder uses them; other programs after: . {shlex.quote(str(file))}")
+    else:
+        say(f"before manage.py in another terminal: . {shlex.quote(str(file))}")
+
+
 def _exported(path: Path, environment: Mapping[str, str]) -> Path:
     """A file for a shell to source, because ports differ in each run; it contains passwords."""
     file = path / ENVIRONMENT
-    lines = (
-        f"export {name}={shlex.quote(value)}\n" for name, value in of_commands(environment).items()
-    )
-    account.ours().write(file, "".join(lines))
+    account.ours().write(file, as_exports(of_commands(environment)))
     return file
 
 

@@ -14,7 +14,7 @@ from tools.devserver.environment import BROKER, DATABASE, REDIS, given
 from tools.devserver.errors import with_log
 from tools.devserver.processes import Program, Running
 
-BOUND = 60.0  # a large database may need time to recover
+BOUND = 180.0  # a large database may need time to recover, and a slow machine to start a broker
 ATTEMPTS = 3
 PORT_TAKEN = "Address already in use"
 
@@ -65,12 +65,18 @@ def start(kind: Kind, path: Path, home: Path, owner: Account, running: list[Runn
         running.append(started)
         if _answers(kind, home, port, started):
             return port
+        ended = started.process.poll()
         running.remove(started)
         processes.stop([started], folder.pids(path))
         # Another process may have taken the port after we had found it free.
         if PORT_TAKEN not in log.read_text():
             break
-    raise with_log(f"{kind.NAME} did not start", log)
+    why = (
+        f"did not answer within {BOUND:.0f} s; the machine may be slow"
+        if ended is None
+        else f"ended with code {ended}"
+    )
+    raise with_log(f"{kind.NAME} did not start: it {why}", log)
 
 
 def _answers(kind: Kind, home: Path, port: int, started: Running) -> bool:

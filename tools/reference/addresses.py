@@ -13,8 +13,8 @@ from .source import code, heading, table
 INTRODUCTION = (
     "From `/api/openapi.json`, which has every member, header and example as well;"
     " [the HTTP API](../guide/api.md) has the rules that hold for all of them. Members of a body"
-    " and filters that are required are in bold. What else may be answered are"
-    " [problems](problems.md)."
+    " and filters that are required are in bold. Every other response is a"
+    " [problem](problems.md)."
 )
 SOCKETS = "From `/api/asyncapi.json`; see [following](../guide/follow.md)."
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -48,7 +48,7 @@ def page() -> str:
         for each in channels
         if "ws" in each.get("bindings", {})
     )
-    parts.append(f"## WebSockets\n\n{SOCKETS}\n\n{table(('address', 'what it tells'), rows_)}")
+    parts.append(f"## WebSockets\n\n{SOCKETS}\n\n{table(('address', 'what it sends'), rows_)}")
     return "\n".join(parts)
 
 
@@ -61,7 +61,7 @@ def _operations() -> Iterator[Operation]:
                     operation["tags"][0],
                     f"{method.upper()} {path}",
                     operation["operationId"],
-                    (operation.get("description") or "").partition("\n\n")[0],
+                    f"{operation['summary']}. {operation.get('description', '')}".strip(),
                     _names(_takes(operation, document)),
                     ", ".join(each for each in sorted(operation["responses"]) if each < "400"),
                 )
@@ -74,15 +74,14 @@ def _takes(operation: Any, document: Any) -> Iterator[tuple[str, bool]]:
         for name in shape.get("properties", {}):
             yield name, name in shape.get("required", ())
         break
-    for each in operation.get("parameters", ()):
+    for each in (_resolved(each, document) for each in operation.get("parameters", ())):
         if each["in"] == "query":
             yield each["name"], each.get("required", False)
 
 
 def _resolved(shape: Mapping[str, Any], document: Any) -> Mapping[str, Any]:
-    reference = shape.get("$ref", "")
-    name = reference.rpartition("/")[2]
-    return document["components"]["schemas"][name] if name else shape
+    _, _, kind, name = shape.get("$ref", "///").split("/")
+    return document["components"][kind][name] if name else shape
 
 
 def _names(takes: Iterator[tuple[str, bool]]) -> str:

@@ -19,7 +19,7 @@ def page() -> str:
     """Modules at the top first, then a section for each room."""
     top = [each for each in modules(ENGINE) if each.name.count(".") == 1]
     top = [each for each in top if _last(each) not in ELSEWHERE]
-    parts = [heading("Public names of the engine", INTRODUCTION), "## At the top\n"]
+    parts = [heading("Public API of eventstore", INTRODUCTION), "## At the top\n"]
     parts += [
         _listing(each) for each in top if not each.is_package and _last(each) not in ELSEWHERE
     ]
@@ -30,10 +30,10 @@ def page() -> str:
 def _room(room: Module) -> Iterator[str]:
     yield f"## {code(room.name)}\n\n{about(room.tree)}\n"
     inside = [each for each in modules(ENGINE) if each.name.startswith(f"{room.name}.")]
-    if any(_last(each) == "apps" for each in inside):
-        # A Django app: a project lists it in INSTALLED_APPS, and imports nothing of it.
-        shown = [each for each in inside if ELSEWHERE.isdisjoint(each.name.split("."))]
-        yield table(("module", "holds"), ((code(each.name), about(each.tree)) for each in shown))
+    inside = [each for each in inside if ELSEWHERE.isdisjoint(each.name.split("."))]
+    if any(_last(each) == "admin" for each in inside):
+        # Pages: a project lists the app in INSTALLED_APPS, and imports nothing of it.
+        yield table(("module", "holds"), ((code(each.name), about(each.tree)) for each in inside))
         return
     for package in (room, *(each for each in inside if each.is_package)):
         title = f"### {code(package.name)}\n\n{about(package.tree)}\n\n" if package != room else ""

@@ -13,13 +13,15 @@ from rest_framework import exceptions
 from .source import Module, about, all_modules, calls, code, heading, module, table, text_of
 
 INTRODUCTION = (
-    "Every error is `application/problem+json`. `code` is stable, to be decided on; `detail` is for"
-    " people; `errors` names the parts of the request at fault. `type` is `{prefix}` and the code,"
-    " but for 429, which is the registered `{registered}`. A code that"
+    "Every error is `application/problem+json`. `code` is stable; programs decide by it."
+    " `detail` is for people; `errors` names the parts of the request at fault. `type` is"
+    " `{prefix}` and the code, but for 429, which is the registered `{registered}`. A code that"
     " several contexts use has a line for each."
 )
 # Where a rule of the business turns a command down.
 REJECTED, FRAMEWORK = "CommandRejected", "APIException"
+# Codes with the status of another library's response.
+CALLERS_STATUS = {"NoSocket": "400, 405, 426, 500, 505"}
 UNREADABLE = "The web server cannot read the request, or cannot serve it now."
 
 
@@ -39,9 +41,9 @@ class Row(NamedTuple):
 
 
 def page() -> str:
-    handler = _handler()
+    handler, _ = _handlers()
     texts = [each.value for each in ast.walk(handler.tree) if isinstance(each, ast.Constant)]
-    prefix = next(text for text in texts if str(text).startswith("urn:"))
+    prefix = settings.EVENTSTORE_PROBLEM_TYPES
     registered = next(text for text in texts if "iana.org" in str(text))
     by_status: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(_rows(), key=lambda row: (row.status, row.code, row.where)):
@@ -56,8 +58,15 @@ def page() -> str:
     return "\n".join([heading("Problem types", introduction), *sections])
 
 
-def _handler() -> Module:
-    return module(settings.REST_FRAMEWORK["EXCEPTION_HANDLER"].rpartition(".")[0])
+def _handlers() -> tuple[Module, Module]:
+    """The platform's own, and the engine's, which it builds on."""
+    ours = settings.REST_FRAMEWORK["EXCEPTION_HANDLER"].rpartition(".")[0]
+    return module(ours), module("eventstore.api.problems")
+
+
+def _modules() -> Iterator[Module]:
+    """Other projects have problems of their own."""
+    return (each for each in all_modules() if not each.where.startswith("examples/"))
 
 
 def _rows() -> set[Row]:
@@ -80,7 +89,8 @@ def _of_our_classes() -> Iterator[Row]:
 
 def _of_cases() -> Iterator[Row]:
     """What the exception handler makes of classes that are none of the framework's."""
-    for case in (each for each in ast.walk(_handler().tree) if isinstance(each, ast.match_case)):
+    nodes = (each for handler in _handlers() for each in ast.walk(handler.tree))
+    for case in (each for each in nodes if isinstance(each, ast.match_case)):
         names = [
             ast.unparse(each.cls).rpartition(".")[2]
             for each in ast.walk(case.pattern)
@@ -111,8 +121,8 @@ def _is_exception(cls: object) -> TypeGuard[type[exceptions.APIException]]:
 
 def _of_literals() -> Iterator[Row]:
     """Answers of views and middleware that raise nothing."""
-    for source in all_modules():
-        for call in calls(source.tree, "response", "Problem", "_retry"):
+    for source in _modules():
+        for call in calls(source.tree, "response", "Problem", "retry"):
             match call.args:
                 case [ast.Constant(value=int(status)), ast.Constant(value=str(name)), detail, *_]:
                     yield Row(str(status), name, text_of(detail), source.where)
@@ -120,7 +130,7 @@ def _of_literals() -> Iterator[Row]:
                     yield Row(str(status), name, text_of(detail), source.where)
                 case [_, ast.Name(), ast.Constant(value=str(name)), detail] if name.isalpha():
                     # The status is its caller's.
-                    yield Row("Several statuses", name, _said(source, detail), source.where)
+                    yield Row(CALLERS_STATUS[name], name, _said(source, detail), source.where)
 
 
 def _said(source: Module, node: ast.expr) -> str:
@@ -135,10 +145,10 @@ def _said(source: Module, node: ast.expr) -> str:
 
 def _of_web_server() -> Iterator[Row]:
     """What cannot be read never comes to a view."""
-    for source in all_modules():
+    for source in _modules():
         for node in source.tree.body:
             match node:
-                case ast.Assign(targets=[ast.Name(id="CODES")], value=ast.Dict() as codes):
+                case ast.Assign(targets=[ast.Name(id="EARLY_CODES")], value=ast.Dict() as codes):
                     for status, name in ast.literal_eval(codes).items():
                         yield Row(str(status), name, UNREADABLE, source.where)
 
@@ -146,7 +156,7 @@ def _of_web_server() -> Iterator[Row]:
 @cache
 def _classes() -> dict[str, list[Class]]:
     found: dict[str, list[Class]] = defaultdict(list)
-    for source in all_modules():
+    for source in _modules():
         for node in source.tree.body:
             if isinstance(node, ast.ClassDef):
                 bases = tuple(ast.unparse(base).rpartition(".")[2] for base in node.bases)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from eventstore import registry
 from eventstore.messages import EventNotification, IntegrationEvent, StateTransfer
-from eventstore.messaging import kafka_administration, rabbitmq
+from eventstore.messaging import kafka, rabbitmq
 from eventstore.subscriptions import Publication
 
 from .source import code, heading, table
@@ -43,7 +43,7 @@ def page() -> str:
             for type_, cls in types.items()
         ]
         facts = [
-            f"Topic on Kafka: {code(kafka_administration.topic_of(next(iter(types))))}.",
+            f"Topic on Kafka: {code(kafka.topic_of(next(iter(types))))}.",
             f"Key: the id of the aggregate, of the streams {_streams(publication)}.",
             f"Translated from {_domain_events(publication)}.",
         ]

@@ -28,6 +28,10 @@ KINDS = {
     "list": "texts, with commas between",
     "address": "URL",
     "database": "URL of a PostgreSQL",
+    "ports": "port numbers, with commas between; `*` for any",
+    "origins": "origins, with scheme, with commas between",
+    "networks": "networks, with commas between",
+    "file": "path of a file",
 }
 # Not django.conf's: it has no name while a test overrides a setting.
 SETTINGS: str = project()["django-stubs"]["django_settings_module"]
@@ -35,7 +39,7 @@ SETTINGS: str = project()["django-stubs"]["django_settings_module"]
 BROKERS = f"{SETTINGS.rpartition('.')[0]}.brokers"
 # What the settings module says in no comment, or shorter.
 MEANINGS = tomllib.loads(Path(__file__).with_name("meanings.toml").read_text())
-READS = ("bool", "int", "float", "str", "list", "choice", "choices", "form", "address", "database")
+READS = (*KINDS, "choice", "choices", "form")
 
 VARIABLES = (
     "Read once, when a process starts. A value of the wrong kind ends the process with a message"
@@ -157,7 +161,7 @@ def _default(settings: Module, call: ast.Call) -> str:
         case bool():
             return "on" if value else "off"
         case list():
-            return code(",".join(value))
+            return code(",".join(map(str, value)))
     return code(str(value))
 
 
@@ -170,11 +174,17 @@ def _engine() -> dict[str, tuple[str, str, str, str]]:
                 name, default = _read(call)
                 found[name] = (
                     code(name),
-                    code(ast.unparse(node.returns)) if node.returns else "",
+                    code(_type(node.returns)) if node.returns else "",
                     code(default) or "required",
                     about(node),
                 )
     return found
+
+
+def _type(returned: ast.expr) -> str:
+    """A setting for a duration is a number of days or seconds."""
+    name = ast.unparse(returned)
+    return "float" if name == "timedelta" else name
 
 
 def _read(call: ast.Call) -> tuple[str, str]:

@@ -14,7 +14,7 @@ ENVELOPES = 8
 
 
 class Carried(NamedTuple):
-    """state: passed, pending, or the status of the parked message."""
+    """state: published, pending, or the status of the parked message."""
 
     relay: str
     state: str
@@ -69,7 +69,7 @@ def _carried(events: Sequence[Event]) -> dict[int, list[Carried]]:
     for event in events:
         for name, types in relays.items():
             if event.type in types:
-                moved = "passed" if event.position <= passed.get(name, 0) else "pending"
+                moved = "published" if event.position <= passed.get(name, 0) else "pending"
                 state = parked.get((name, event.position), moved)
                 found.setdefault(event.position, []).append(Carried(name, state))
     return found

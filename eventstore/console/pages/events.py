@@ -1,6 +1,6 @@
 """Events: the log, newest first; each event with its cause, its effects and its correlation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import codec, registry
-from eventstore.console import formatting, links, masking
+from eventstore.console import finding, formatting, links, masking
 from eventstore.console.actions import Button
 from eventstore.console.detail import PageAdmin
 from eventstore.console.diagrams import causation
@@ -60,7 +60,8 @@ class RecordedFilter(TimeFilter):
 
 @admin.register(Event)
 class EventAdmin(PageAdmin):
-    list_display = ("at_position", "recorded", "type", "in_stream", "version", "correlation")
+    list_display = ("at_position", "type", "recorded", "in_stream", "version", "correlation")
+    narrow = 2
     list_display_links = ("at_position",)
     list_filter = (TypeFilter, RecordedFilter)
     list_defer = ("data", "metadata")
@@ -77,6 +78,15 @@ class EventAdmin(PageAdmin):
     ) -> tuple[QuerySet[Event], bool]:
         term = search_term.strip()
         return (queryset.filter(search.about(term)) if term else queryset), False
+
+    def found_by(self, request: HttpRequest, terms: Sequence[str]) -> Iterable[QuerySet[Event]]:
+        """By id, by position, or the first events of a correlation."""
+        rows = Event.objects.defer("data", "metadata")
+        if by_id := search.uuid(terms[0]):
+            yield rows.filter(id=by_id)
+            yield rows.filter(correlation_id=by_id).order_by("position")
+        elif (position := search.position(terms[0])) is not None:
+            yield rows.filter(position=position)
 
     def find(self, request: HttpRequest, key: str) -> Event | None:
         """By id or by position."""
@@ -107,6 +117,7 @@ class EventAdmin(PageAdmin):
             ),
             "effects": effects.order_by("position")[:EFFECTS],
             "correlation": causation.correlation(found.correlation_id),
+            "subjects": finding.subjects(found.stream),
             "data": formatting.pretty(found.data),
             "metadata": formatting.pretty(found.metadata),
             "decoded": decoded,

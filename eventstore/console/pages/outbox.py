@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from eventstore import registry
-from eventstore.console import formatting, links, masking
+from eventstore.console import finding, formatting, links, masking
 from eventstore.console.detail import PageAdmin
 from eventstore.console.read_only import ChoiceFilter
 from eventstore.messages import BrokerMessage
@@ -87,6 +87,7 @@ class OutboxAdmin(PageAdmin):
         masking.rows(request, [each.parked for each in found.deliveries if each.parked])
         return {
             "about": self.about(found),
+            "subjects": finding.subjects(found.key),
             "deliveries": found.deliveries,
             "event": (
                 Event.objects.filter(position=found.position).first()

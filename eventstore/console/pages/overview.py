@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from eventstore import registry
 from eventstore.console import at_brokers, formatting
-from eventstore.console.at_brokers import AtBroker
 from eventstore.console.diagrams import charts
 from eventstore.delivery import heartbeats
-from eventstore.operations import lag
+from eventstore.operations import doctor, lag
+from eventstore.operations.doctor import backlog
 from eventstore.operations.lag import Lag
 from eventstore.postgres import rows
 from eventstore.sagas import NEEDS_ATTENTION
+from eventstore.subscriptions import Webhooks
+from eventstore.webhooks import overview as webhooks
 
 # Seconds of lag, of a worker's silence or of an open transaction from which an indicator warns, and
 # from which it is bad.
@@ -60,9 +63,23 @@ def overview() -> dict[str, Any]:
     brokers = at_brokers.at_brokers()
     indicators = [log, *_of_subscriptions(subscriptions)]
     if brokers:
-        indicators.append(_brokers(brokers))
+        state = "up to date", "good", f"{len(brokers)} relays and consumers"
+        if behind := sum(each.behind or 0 for each in brokers):
+            state = "behind", "waiting", f"{behind} messages are not read"
+        if stopped := [f"{each.name}: {each.error}" for each in brokers if each.error]:
+            more = f", and {len(stopped) - 1} more" if stopped[1:] else ""
+            state = "stopped", "bad", formatting.shortened(stopped[0]) + more
+        indicators.append(Indicator("Brokers", *state))
+    if registry.of_kind(Webhooks):
+        count = webhooks.counts()
+        failing = f"{count.failing} of {count.enabled} endpoints fail"
+        detail = f"{count.waiting} deliveries wait, {failing}"
+        state = "waiting" if count.waiting else "up to date", "good", detail
+        if count.failing:
+            state = "failing", "waiting", detail
+        indicators.append(Indicator("Webhooks", *state))
     return {
-        "indicators": [*indicators, *_of_processes(sagas, beats)],
+        "indicators": [*indicators, *_of_failing(), *_of_processes(sagas, beats)],
         "subscriptions": subscriptions,
         "sagas": sagas,
         "charts": trends.charts,
@@ -88,13 +105,13 @@ def _of_subscriptions(lags: Sequence[Lag]) -> Iterator[Indicator]:
         states = ("up to date", "behind", "far behind")
         yield Indicator(name, *_judge(worst.seconds, states), detail)
     else:
-        yield Indicator(name, "up to date", "good", "every message is delivered")
+        yield Indicator(name, "up to date", "good", "every stored message is delivered")
     dead, parked = sum(each.dead for each in lags), sum(each.parked for each in lags)
     if dead:
         detail = f"{dead} need an operator, {parked} more are retried"
         yield Indicator("Dead letters", "some", "bad", detail)
     elif parked:
-        yield Indicator("Dead letters", "none", "waiting", f"{parked} parked messages are retried")
+        yield Indicator("Dead letters", "none yet", "waiting", f"{parked} parked, and retried")
     else:
         yield Indicator("Dead letters", "none", "good", "nothing is parked")
     if paused := ", ".join(each.name for each in lags if each.paused):
@@ -103,15 +120,13 @@ def _of_subscriptions(lags: Sequence[Lag]) -> Iterator[Indicator]:
         yield Indicator("Paused", "none", "good", "every subscription runs")
 
 
-def _brokers(found: Sequence[AtBroker]) -> Indicator:
-    stopped = [f"{each.name}: {each.error}" for each in found if each.error]
-    behind = sum(each.behind or 0 for each in found)
-    if stopped:
-        more = f", and {len(stopped) - 1} more" if stopped[1:] else ""
-        return Indicator("Brokers", "stopped", "bad", formatting.shortened(stopped[0]) + more)
-    if behind:
-        return Indicator("Brokers", "behind", "waiting", f"{behind} messages are not read")
-    return Indicator("Brokers", "up to date", "good", f"{len(found)} relays and consumers")
+def _of_failing() -> Iterator[Indicator]:
+    """Messages and calls that fail again and again, long before they are dead letters."""
+    found = [each for each in backlog.parked(doctor.DEFAULT) if each.check == "failing"]
+    if found:
+        yield Indicator("Failing", "some", "waiting", " ".join(each.what for each in found))
+    else:
+        yield Indicator("Failing", "none", "good", "nothing fails again and again")
 
 
 def _of_processes(

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.safestring import SafeString
 
-from eventstore.console import badges, formatting, links, masking
+from eventstore.console import formatting, links, masking
 from eventstore.console.actions import Act, ActingAdmin, Choice
 from eventstore.console.read_only import ESTIMATE
 from eventstore.log import audit
@@ -82,7 +82,7 @@ class ProjectionAdmin(ActingAdmin):
             "The kept table becomes live again, and its subscription folds the events since then."
             " The present table is kept in turn, so a rollback can be undone.",
         ),
-        "forget": Act("Drop the kept table", "A rollback is no longer possible."),
+        "forget": Act("Drop the kept table", "A rollback is no longer possible.", is_final=True),
     }
 
     def subject_of(self, row: ProjectionSubscription) -> str:
@@ -146,7 +146,7 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.display(description="subscription")
     def state(self, subscription: Any) -> SafeString:
-        return badges.badge(subscription.lag)
+        return formatting.subscription_badge(subscription.lag)
 
     @admin.display(description="behind")
     def behind(self, subscription: Any) -> str:

@@ -1,23 +1,26 @@
 """Sagas: every process with its state, its steps and its events; and actions for one that is
 stuck."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from eventstore import codec, registry, sagas
-from eventstore.console import formatting, links
-from eventstore.console.actions import Act, ActingAdmin, Button, Choice
+from eventstore.console import dossier, finding, formatting, links, selection
+from eventstore.console.actions import SHOWN, Act, Button, Choice
 from eventstore.console.diagrams import causation
 from eventstore.console.diagrams import saga as saga_diagram
 from eventstore.console.names import saga_names
 from eventstore.console.read_only import ChoiceFilter
+from eventstore.console.selection import SelectingAdmin
 from eventstore.log import audit, search
 from eventstore.models import SagaState, Stream
 from eventstore.postgres import rows
@@ -66,51 +69,94 @@ class StatusFilter(ChoiceFilter):
 
 
 @admin.register(SagaState)
-class SagaAdmin(ActingAdmin):
-    list_display = ("about", "saga", "status", "started", "age", "last_step", "deadline")
+class SagaAdmin(SelectingAdmin):
+    list_display = (
+        "selected",
+        "about",
+        "status",
+        "age",
+        "saga",
+        "subject",
+        "started",
+        "last_step",
+        "deadline",
+    )
+    list_display_links = ("about",)
+    bulk = ("retry", "compensate", "skip")
     list_filter = (AgeFilter, StatusFilter)
     list_defer = ("state",)
-    sorted_by = ("age",)
     ordering = ("-id",)
     search_fields = ("key",)
-    search_help_text = "The full key of a saga, such as the id of an order."
+    search_help_text = "The key of a saga, such as the id of an order, or its last characters."
     nothing = "No saga has started yet."
     page_template = "admin/eventstore/saga.html"
     refusals = (audit.ReasonMissing, sagas.NoSuchSaga, sagas.MovedOn)
     acts = {
-        "retry": Act("Retry the step", "The saga sends the commands of its present step again."),
+        "retry": Act(
+            "Retry the step",
+            "The saga sends the commands of its present step again.",
+            "Its page shows the pending call and its next attempt, and then the next step.",
+        ),
         "compensate": Act(
-            "Compensate", "The saga stops and undoes its completed steps, the last one first."
+            "Compensate",
+            "The saga stops and undoes its completed steps, the last one first.",
+            "Its page shows each undo step. If one is refused, the saga needs attention again.",
+            is_final=True,
         ),
         "skip": Act(
             "Skip the step",
             "The compensation step that the saga waits for counts as done: you have done it by"
             " other means.",
+            "Check that the provider's record shows what you did by hand.",
+            is_final=True,
         ),
     }
 
+    def get_ordering(self, request: HttpRequest | None) -> tuple[str, ...]:
+        # The index of those under way is in the order of their deadlines.
+        under_way = request is not None and AgeFilter.parameter_name in request.GET
+        return ("deadline_at", "id") if under_way else self.ordering
+
     def choose(self, request: HttpRequest, act: str) -> Choice:
-        found = self.asked_about(request)
+        ids = selection.ids(request)
+        asked = list(SagaState.objects.filter(id__in=ids, saga__in=saga_names()).order_by("id"))
+        if not asked or len(asked) != len(ids):
+            raise Http404
+        found = [each for each in asked if act in _allowed(each)]
 
         def perform(who: str, reason: str) -> str:
-            seen_at = found.position
-            sagas.intervene(found.saga, found.key, act, seen_at=seen_at, who=who, reason=reason)
-            return "Sent to the saga and recorded. This page shows the result once it is handled."
+            with transaction.atomic():
+                for each in found:
+                    at = each.position
+                    sagas.intervene(each.saga, each.key, act, seen_at=at, who=who, reason=reason)
+            return f"Sent to the saga and recorded: {len(found)}."
 
+        is_one = len(asked) == 1
         return Choice(
-            subject=self.subject_of(found),
+            subject=self.subject_of(asked[0]) if is_one else f"{len(asked)} sagas",
             # With its step: an operator has to decide again after it moved on.
-            things=[(found.pk, found.position, found.status)] if act in _allowed(found) else [],
-            shown=[f"{found.saga} {found.key}, now {found.status}"],
+            things=[(each.pk, each.position, each.status) for each in found],
+            shown=_described(found[:SHOWN]),
             perform=perform,
-            back=links.page("sagastate", found.pk),
+            back=links.page("sagastate", asked[0].pk) if is_one else links.listing("sagastate"),
         )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[SagaState], search_term: str
     ) -> tuple[QuerySet[SagaState], bool]:
         term = search_term.strip()
-        return (queryset.filter(saga__in=saga_names(), key=term) if term else queryset), False
+        if not term:
+            return queryset, False
+        keys = [term, *finding.identities(term)]
+        return queryset.filter(saga__in=saga_names(), key__in=keys), False
+
+    def found_by(self, request: HttpRequest, terms: Sequence[str]) -> Iterable[QuerySet[SagaState]]:
+        yield SagaState.objects.filter(saga__in=saga_names(), key__in=terms).defer("state")
+
+    def annotate(self, page: Sequence[Any]) -> None:
+        subjects = finding.pages_about({each.key for each in page})
+        for each in page:
+            each.subjects = links.subjects(subjects.get(each.key, ()))
 
     def page(self, request: HttpRequest, found: SagaState) -> dict[str, Any]:
         streams = Stream.objects.filter(version=1, stream__in=search.streams_named(found.key))
@@ -122,6 +168,8 @@ class SagaAdmin(ActingAdmin):
             "title": "Saga",
             "age": self.age(found),
             "state": formatting.pretty(found.state),
+            "subjects": finding.subjects(found.key),
+            "pending": dossier.pending(request, found.key),
             "streams": streams.order_by("position").values_list("stream", flat=True),
             "correlation": causation.correlation(found.correlation_id),
             "buttons": self.action_buttons(request, found),
@@ -139,6 +187,11 @@ class SagaAdmin(ActingAdmin):
     def about(self, saga: SagaState) -> SafeString:
         return formatting.short(saga.key)
 
+    @admin.display(description="about")
+    def subject(self, saga: Any) -> SafeString:
+        found: SafeString = saga.subjects
+        return found
+
     @admin.display(description="started")
     def started(self, saga: SagaState) -> SafeString:
         return formatting.time(saga.started_at)
@@ -154,6 +207,20 @@ class SagaAdmin(ActingAdmin):
     @admin.display(description="deadline")
     def deadline(self, saga: SagaState) -> SafeString:
         return formatting.time(saga.deadline_at)
+
+
+def _described(found: Sequence[SagaState]) -> list[SafeString]:
+    """Each saga, its step, and the order that it is about; one query."""
+    subjects = finding.pages_about({each.key for each in found})
+    return [
+        format_html(
+            "{}, now {}, {}",
+            links.saga(each.pk, f"{each.saga} {each.key}"),
+            each.status,
+            links.subjects(subjects.get(each.key, ())),
+        )
+        for each in found
+    ]
 
 
 def _allowed(found: SagaState) -> list[str]:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_safe
 
 from eventstore import codec, registry
-from eventstore.console import formatting, links, masking
+from eventstore.console import finding, formatting, links, masking
 from eventstore.console.actions import Button
 from eventstore.console.detail import PageAdmin
 from eventstore.console.names import category_of
@@ -60,7 +60,8 @@ class StreamAdmin(PageAdmin):
     list_defer = ("data", "metadata")
     search_fields = ("stream",)
     search_help_text = (
-        "The beginning of a stream's name, such as order-0198, or the full id of an aggregate."
+        "The beginning of a stream's name, such as order-0198, or the id of an aggregate or, of an"
+        " order or return, its last characters."
     )
     nothing = "No stream matches. The search takes the beginning of a name, or a full id."
     page_template = "admin/eventstore/stream.html"
@@ -82,7 +83,11 @@ class StreamAdmin(PageAdmin):
             return queryset, False
         if any(category.startswith(category_of(term)) for category in registry.aggregates()):
             return queryset.filter(stream__startswith=term), False
-        return queryset.filter(stream__in=search.streams_named(term)), False
+        return queryset.filter(stream__in=_names([term, *finding.identities(term)])), False
+
+    def found_by(self, request: HttpRequest, terms: Sequence[str]) -> Iterable[QuerySet[Stream]]:
+        rows = self.get_queryset(request).defer("data", "metadata")
+        yield rows.filter(stream__in=_names(terms)).order_by("stream")
 
     def annotate(self, page: Sequence[Any]) -> None:
         last = {stream: rest for stream, *rest in rows(LAST, [[each.stream for each in page]])}
@@ -113,6 +118,7 @@ class StreamAdmin(PageAdmin):
         return {
             "title": "Stream",
             "category": category_of(found.stream),
+            "subjects": finding.subjects(found.stream),
             "last": last,
             "buttons": [
                 Button("Export test fixture", links.with_query(fixture, {"version": version}))
@@ -218,6 +224,10 @@ class Moment(NamedTuple):
     payload: str
     changed: Sequence[str]
     cause: Event | None
+
+
+def _names(terms: Sequence[str]) -> list[str]:
+    return [name for term in terms for name in (term, *search.streams_named(term))]
 
 
 def _version(request: HttpRequest, last: int) -> int:

@@ -1,13 +1,14 @@
 """Subscriptions: position, lag and parked messages of each; actions to pause, resume, skip and
 reset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from eventstore import registry
-from eventstore.console import at_brokers, badges, formatting, links, masking
+from eventstore.console import at_brokers, finding, formatting, links, masking
 from eventstore.console.actions import Act, ActingAdmin, Button, Choice
 from eventstore.console.diagrams import charts
 from eventstore.console.pages import overview
@@ -23,11 +24,14 @@ from eventstore.console.read_only import LONGEST_LIST
 from eventstore.log import audit
 from eventstore.models import Parked, Subscription
 from eventstore.operations import control, dead_letters, doctor, lag
+from eventstore.operations.doctor import Finding
 from eventstore.outbox import cursors
 from eventstore.subscriptions import Projection, Publication, Relay
 
 SHOWN_PARKED = 50
 DONE = "Done and recorded."
+# Checks of the doctor that find parked messages of a subscription.
+ABOUT_PARKED = ("dead-letters", "parked", "lease", "failing")
 
 
 @admin.register(Subscription)
@@ -36,7 +40,6 @@ class SubscriptionAdmin(ActingAdmin):
         "name",
         "kind",
         "state",
-        "at_broker",
         "at_position",
         "high_water_mark",
         "events",
@@ -44,6 +47,7 @@ class SubscriptionAdmin(ActingAdmin):
         "positions",
         "parked",
         "dead",
+        "at_broker",
     )
     ordering = ("name",)
     nothing = "No subscriptions yet: manage.py migrate creates them."
@@ -56,9 +60,23 @@ class SubscriptionAdmin(ActingAdmin):
         OperationalError,
     )
     acts = {
-        "pause": Act("Pause", "The current batch is finished; then nothing is delivered."),
-        "resume": Act("Resume", "Delivery continues at the next message. Nothing was lost."),
-        "skip": Act("Skip the next message", "This message is never delivered; later ones are."),
+        "pause": Act(
+            "Pause",
+            "The current batch is finished; then nothing is delivered.",
+            "Resume it when the cause is repaired: until then its messages wait, and so do the"
+            " sagas that need their outcome.",
+        ),
+        "resume": Act(
+            "Resume",
+            "Delivery continues at the next message. Nothing was lost.",
+            "This page shows whether it catches up.",
+        ),
+        "skip": Act(
+            "Skip the next message",
+            "This message is never delivered; later ones are.",
+            "Resume the subscription, and correct by hand what the message would have done.",
+            is_final=True,
+        ),
         "reset": Act(
             "Reset",
             "Empties a read model and fills it again while readers look; a rebuild shows no empty"
@@ -83,8 +101,18 @@ class SubscriptionAdmin(ActingAdmin):
             do(name, who=who, reason=reason)
             return DONE
 
-        back = links.page("subscription", name)
-        return Choice(subject=name, things=[name], shown=[name], perform=perform, back=back)
+        return Choice(
+            subject=name,
+            things=[name] if found.paused is (act == "resume") else [],
+            shown=[f"{name} at position {found.position}"],
+            perform=perform,
+            back=links.page("subscription", name),
+        )
+
+    def found_by(
+        self, request: HttpRequest, terms: Sequence[str]
+    ) -> Iterable[QuerySet[Subscription]]:
+        yield Subscription.objects.filter(name=terms[0])
 
     def annotate(self, page: Sequence[Any]) -> None:
         lags = {each.name: each for each in lag.lags()}
@@ -131,6 +159,7 @@ class SubscriptionAdmin(ActingAdmin):
     def get_urls(self) -> list[URLPattern]:
         guarded = self.admin_site.admin_view
         return [
+            path("search/", guarded(self.search_view), name="eventstore_search"),
             path("overview/", guarded(self.overview_view), name="eventstore_overview"),
             path("doctor/", guarded(self.doctor_view), name="eventstore_doctor"),
             *super().get_urls(),
@@ -146,11 +175,34 @@ class SubscriptionAdmin(ActingAdmin):
 
     @method_decorator(require_safe)
     def overview_view(self, request: HttpRequest) -> HttpResponse:
-        return self._status_page(request, "overview", overview.overview)
+        silent = {"silent": overview.SILENT}
+        return self._status_page(request, "overview", lambda: overview.overview() | silent)
 
     @method_decorator(require_safe)
     def doctor_view(self, request: HttpRequest) -> HttpResponse:
-        return self._status_page(request, "doctor", lambda: {"findings": doctor.examine()})
+        def content() -> dict[str, Any]:
+            return {"findings": [(each, _links_of(each)) for each in doctor.examine()]}
+
+        return self._status_page(request, "doctor", content)
+
+    @method_decorator(require_safe)
+    def search_view(self, request: HttpRequest) -> HttpResponse:
+        """Of each list that the user may see."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        term = request.GET.get("q", "").strip()[: finding.LONGEST]
+        hits = finding.everything(request, term)
+        if len(hits) == 1 and len(hits[0].rows) == 1:
+            return HttpResponseRedirect(hits[0].rows[0].address)
+        context = self.admin_site.each_context(request) | {
+            "title": "Search",
+            "subtitle": term or "everything",
+            "opts": self.opts,
+            "term": term,
+            "hits": hits,
+            "shortest": finding.SHORTEST,
+        }
+        return TemplateResponse(request, "admin/eventstore/search.html", context)
 
     def _status_page(
         self, request: HttpRequest, name: str, content: Callable[[], dict[str, Any]]
@@ -171,7 +223,7 @@ class SubscriptionAdmin(ActingAdmin):
 
     @admin.display(description="state")
     def state(self, subscription: Any) -> SafeString:
-        return badges.badge(subscription.lag)
+        return formatting.subscription_badge(subscription.lag)
 
     @admin.display(description="position")
     def at_position(self, subscription: Subscription) -> int:
@@ -212,6 +264,21 @@ def _parked(count: int, subscription: str, **more: str) -> SafeString | int:
     if not count or subscription not in registry.subscriptions():
         return count
     return links.link(links.listing("parked", subscription=subscription, **more), count)
+
+
+def _links_of(found: Finding) -> SafeString:
+    """To the pages of what a finding is about."""
+    pages = []
+    if found.subscription:
+        pages.append(links.subscription(found.subscription))
+        if found.check in ABOUT_PARKED:
+            parked = links.listing("parked", subscription=found.subscription)
+            pages.append(links.link(parked, "its parked messages"))
+    if found.saga_key:
+        pages.append(links.link(links.listing("sagastate", q=found.saga_key), "the saga"))
+        if about := finding.pages_about([found.saga_key]):
+            pages.append(links.subjects(about[found.saga_key]))
+    return links.side_by_side(pages)
 
 
 def _skip(name: str) -> Choice:

@@ -9,8 +9,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from eventstore import settings
-from eventstore.console import badges, formatting, links
-from eventstore.models import Event
+from eventstore.console import formatting, links
+from eventstore.models import Event, Parked
 from eventstore.operations.lag import Lag
 
 register = template.Library()
@@ -41,8 +41,13 @@ def es_age(seconds: float) -> str:
 
 
 @register.filter
+def es_next_attempt(parked: Parked) -> SafeString:
+    return formatting.next_attempt(parked)
+
+
+@register.filter
 def es_subscription_state(subscription: Lag) -> SafeString:
-    return badges.badge(subscription)
+    return formatting.subscription_badge(subscription)
 
 
 @register.simple_tag

@@ -3,14 +3,15 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec
 from eventstore.log import audit, search
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import restore
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "After a restore or a failover: begin another epoch and list what the log lacks."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,13 +3,14 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import ProgrammingError, transaction
 
+from eventstore.management.command import EscapingCommand
 from eventstore.postgres import app_role
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Create or update the role that may append events, but neither change nor delete them."
         " Run it again after migrations."

@@ -3,11 +3,12 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec
 from eventstore.log import audit
-from eventstore.management import reveal
+from eventstore.management import output, reveal
+from eventstore.management.command import EscapingCommand
 from eventstore.messages import BrokerMessage
 from eventstore.operations import broker_messages, control, dead_letters
 from eventstore.operations.dead_letters import Letter
@@ -15,7 +16,7 @@ from eventstore.privacy import personal_data
 from eventstore.privacy.personal_data import Trouble
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "List, show, retry or discard parked messages."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             action.add_argument("subscription", nargs="?" if what == "list" else None)
             if what != "list":
                 action.add_argument(
-                    "positions", nargs="*", type=int, help="default: all that match"
+                    "positions", nargs="*", type=int, default=[], help="default: all that match"
                 )
             action.add_argument(
                 "--key", help="only messages of this key, such as an order or a stream"
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         for letter in found:
             self.stdout.write(
                 f"{letter.subscription} {letter.position} {letter.key} {letter.status} "
-                f"attempts={letter.attempts} {letter.error}"
+                f"attempts={letter.attempts} {output.in_a_line(letter.error)}"
             )
         if not found:
             self.stdout.write("No parked messages.")

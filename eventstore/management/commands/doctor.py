@@ -3,9 +3,10 @@
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from eventstore import codec
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import doctor
 
 FORMAT = """\
@@ -15,7 +16,7 @@ FORMAT = """\
   mend:    {mend}"""
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Look for everything that is stuck or unsafe. Exit code 0: healthy, 1: warnings, 2:"
         " critical."

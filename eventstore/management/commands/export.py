@@ -4,16 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec, log, registry
 from eventstore.log import search
 from eventstore.log.search import EventFilter
 from eventstore.management import reveal
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import export
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Write events of the log: as NDJSON, or one stream's as a pytest fixture in Python."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from eventstore import codec
 from eventstore.log import audit, search
-from eventstore.management import arguments
+from eventstore.management import arguments, output
+from eventstore.management.command import EscapingCommand
 from eventstore.models import OperatorAction
 
 COLUMNS = ("at", "who", "action", "subject", "reason", "details")
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "List the actions of operators, the newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,9 +34,8 @@ class Command(BaseCommand):
             return
         for each in actions:
             at = f"{each['at']:%Y-%m-%d %H:%M:%S}"
-            self.stdout.write(
-                f"{at} {each['who']} {each['action']} {each['subject']}:"
-                f" {each['reason'] or 'no reason'}"
-            )
+            what = f"{each['who']} {each['action']} {each['subject']}"
+            line = output.in_a_line(f"{what}: {each['reason'] or 'no reason'}")
+            self.stdout.write(f"{at} {line}")
         if not actions:
             self.stdout.write("No matching operator actions.")

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eventstore import codec
 from eventstore.log import audit
-from eventstore.management import arguments, reveal
+from eventstore.management import arguments, progress, reveal
+from eventstore.management.command import EscapingCommand
 from eventstore.privacy import personal_data
 from eventstore.projections import rebuild
 from eventstore.projections.rebuild import Rebuilding
@@ -36,7 +35,7 @@ ERRORS = (
 )
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Rebuild read models from the log beside the live ones, then swap the tables in one commit."
     )
@@ -121,8 +120,7 @@ class Command(BaseCommand):
         # What an interrupted run has folded does not count for this one.
         continues = latest and latest[0].is_open and not options["restart"]
         folded_before = latest[0].events if continues else 0
-        show_bar = self.stdout.isatty() and not options["json"]
-        with _bar(name) if show_bar else self._lines(options) as report:
+        with self._progress(name, options) as report:
             done = rebuild.rebuild(
                 name,
                 who=getpass.getuser(),
@@ -183,7 +181,12 @@ class Command(BaseCommand):
         self.stdout.write(_json(fields) if options["json"] else sentence)
 
     @contextmanager
-    def _lines(self, options: dict[str, Any]) -> Iterator[Report]:
+    def _progress(self, name: str, options: dict[str, Any]) -> Iterator[Report]:
+        """On a terminal a bar, else a line now and then; with --json nothing."""
+        if self.stdout.isatty() and not options["json"]:
+            with progress.bar(name, "events") as update:
+                yield lambda now: update(completed=now.position, total=now.head, rate=now.rate)
+            return
         last = time.monotonic()
 
         def report(now: Rebuilding) -> None:
@@ -193,19 +196,6 @@ class Command(BaseCommand):
                 self.stdout.write(_sentence(now))
 
         yield report
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[Report]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]:,.0f} events/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(), transient=True) as bar:
-        task = bar.add_task(name, total=None, rate=0.0)
-        yield lambda now: bar.update(task, completed=now.position, total=now.head, rate=now.rate)
 
 
 def _sentence(now: Rebuilding) -> str:

@@ -5,13 +5,14 @@ Needed after a restore that did not restore sequences.
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import ProgrammingError
 
 from eventstore.log import restart_sequence
+from eventstore.management.command import EscapingCommand
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Move the sequence of positions past the end of log, outbox and cursors. Changes nothing if"
         " it is not behind."

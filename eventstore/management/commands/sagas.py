@@ -4,11 +4,12 @@ import getpass
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec, log, sagas
 from eventstore.log import audit
 from eventstore.management import arguments, reveal
+from eventstore.management.command import EscapingCommand
 from eventstore.privacy import personal_data
 from eventstore.sagas import Running
 
@@ -19,15 +20,21 @@ ACTIONS = {
 }
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "List running processes, or intervene in one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="what", required=True)
-        listing = actions.add_parser("list", help="processes, those longest without a change first")
+        listing = actions.add_parser("list", help="processes, unfinished ones first")
         listing.add_argument("saga", nargs="?")
-        listing.add_argument("--status")
-        listing.add_argument("--limit", type=arguments.count, default=100)
+        listing.add_argument("--status", help="only processes with this status")
+        listing.add_argument(
+            "--limit",
+            type=arguments.count,
+            default=100,
+            help="how many at most (%(default)s): first those that need attention, then those that"
+            " wait with a deadline, then the others",
+        )
         listing.add_argument("--json", action="store_true")
         for what, description in {"show": "one with its state and events", **ACTIONS}.items():
             action = actions.add_parser(what, help=description)
@@ -45,7 +52,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         action = options["what"]
         if action == "list":
-            self._list(options)
+            name, status = options["saga"], options["status"]
+            found, total = sagas.running(name=name, status=status, limit=options["limit"])
+            if not found:
+                _require_known("saga", name, sagas.names())
+                _require_known("status", status, sagas.statuses())
+            if options["json"]:
+                self.stdout.write(codec.encode_json([_fields(each) for each in found]).decode())
+                return
+            for each in found:
+                since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
+                self.stdout.write(
+                    f"{each.saga} {each.key} {each.status} at {each.position} since {since}"
+                )
+            if not found:
+                self.stdout.write("No matching sagas.")
+            elif len(found) < total:
+                self.stdout.write(f"{len(found)} of {total}; --limit shows more.")
             return
         if action == "show":
             self._show(_find(options), options)
@@ -61,23 +84,6 @@ class Command(BaseCommand):
             self.stdout.write(codec.encode_json(_fields(_find(options))).decode())
         else:
             self.stdout.write(f"{saga} {key} will {ACTIONS[action]}.")
-
-    def _list(self, options: dict[str, Any]) -> None:
-        name, status = options["saga"], options["status"]
-        found = sagas.running(name=name, status=status, limit=options["limit"])
-        if not found:
-            _require_known("saga", name, sagas.names())
-            _require_known("status", status, sagas.statuses())
-        if options["json"]:
-            self.stdout.write(codec.encode_json([_fields(each) for each in found]).decode())
-            return
-        for each in found:
-            since = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
-            self.stdout.write(
-                f"{each.saga} {each.key} {each.status} at {each.position} since {since}"
-            )
-        if not found:
-            self.stdout.write("No matching sagas.")
 
     def _show(self, running: Running, options: dict[str, Any]) -> None:
         revealed = reveal.is_revealed(options, "sagas show", f"{running.saga} {running.key}")
@@ -104,7 +110,7 @@ def _require_known(kind: str, given: str | None, known: Sequence[str]) -> None:
 
 
 def _find(options: dict[str, Any]) -> Running:
-    found = sagas.running(name=options["saga"], key=options["key"])
+    found, _ = sagas.running(name=options["saga"], key=options["key"])
     if not found:
         raise CommandError(f"{options['saga']} has no process {options['key']!r}.")
     return found[0]

@@ -1,14 +1,14 @@
-"""manage.py schemas --write|--check|--store: the published schemas of event types."""
+"""manage.py schemas --write|--check|--store|--register: the published schemas of event types."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec, postgres, registry
 from eventstore.management import arguments
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import time_travel
-from eventstore.schemas import files
 
 STREAMS_FOLDED = 20
 
@@ -28,10 +28,10 @@ SAMPLE = """
 """
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
-        "Write missing schema files, check them against the classes, or check the classes against"
-        " the stored events."
+        "Write missing schema files, check them against the classes, check the classes against the"
+        " stored events, or put the schemas of integration events into the schema registry."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,6 +41,8 @@ class Command(BaseCommand):
         what.add_argument("--check", action="store_true", help=check)
         store = "decode and fold stored events with the present code"
         what.add_argument("--store", action="store_true", help=store)
+        register = "register the schemas of integration events, where they are not yet registered"
+        what.add_argument("--register", action="store_true", help=register)
         parser.add_argument(
             "--sample",
             type=arguments.count,
@@ -49,13 +51,33 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["write"]:
-            for path in files.write():
-                self.stdout.write(f"wrote {path}")
-        problems = list(self._in_store(options["sample"]) if options["store"] else files.problems())
+        try:
+            from eventstore.schemas import files
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("avro"):
+                raise
+            raise CommandError(
+                'The package avro is not installed: install the extra "schemas" of eventstore.'
+            ) from None
+        if options["register"]:
+            from eventstore.schemas.registry import published  # its libraries are an extra
+
+            done, problems = "All schemas are registered.", []
+            for each in published.register_all():
+                if each.problem:
+                    problems.append(f"{each.subject}: {each.problem}")
+                else:
+                    self.stdout.write(f"{each.subject} version {each.version}: schema {each.id}")
+        else:
+            done = "All schemas match their classes and keep their declared modes."
+            if options["write"]:
+                for path in files.write():
+                    self.stdout.write(f"wrote {path}")
+            in_store = self._in_store(options["sample"]) if options["store"] else None
+            problems = list(in_store or files.problems())
         if problems:
             raise CommandError("\n".join(problems))
-        self.stdout.write("All schemas match their classes and keep their declared modes.")
+        self.stdout.write(done)
 
     def _in_store(self, sample: int) -> Iterator[str]:
         for type_, version, count in postgres.rows(STORED_VERSIONS):

@@ -3,16 +3,17 @@
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec, log, registry
 from eventstore.log import search
 from eventstore.management import reveal
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import time_travel
 from eventstore.privacy import personal_data
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Show an aggregate's state at a version or a time, and which event set each field."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             )
         try:
             moment = time_travel.moment(stream, version=options["at_version"], at=options["at"])
-        except time_travel.NoSuchStream as error:
+        except (time_travel.NoSuchStream, codec.Undecodable) as error:
             raise CommandError(str(error)) from error
         before = None
         if options["since"] is not None:

@@ -3,12 +3,13 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
 from eventstore import codec
 from eventstore.log import audit
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import control, dead_letters, lag
 from eventstore.operations.lag import Lag
 
@@ -32,7 +33,7 @@ ERRORS = (
 )
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "List subscriptions with their lag in events and seconds; pause, resume or reset one,"
         " or skip a message."
@@ -102,6 +103,7 @@ class Command(BaseCommand):
                 table.add_row(*_cells(each), style="red" if each.dead else None)
             Console().print(table)
         else:
+            self.stdout.write(" ".join(COLUMNS))
             for each in lags:
                 self.stdout.write(" ".join(_cells(each)))
 

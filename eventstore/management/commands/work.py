@@ -5,15 +5,16 @@ import math
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from eventstore.delivery import chores, heartbeats, worker
 from eventstore.management import processes
+from eventstore.management.command import EscapingCommand
 
 logger = logging.getLogger(__name__)
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Deliver to all subscriptions until SIGTERM or SIGINT. Any number of these may run, on any"
         " machine."

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from django.db import transaction
 
-from eventstore import log
+from eventstore import log, results
 from eventstore.messages import Message, Metadata
 from eventstore.outbox import wakeup
 from eventstore.subscriptions import Consumer
@@ -15,7 +15,7 @@ from . import bus, incoming
 
 def deliver(name: str, consumer: Consumer, messages: Sequence[Message]) -> None:
     """Call the handlers of the wiring, then those that have subscribed in this process, and enqueue
-    the commands that follow. Raises what they raise, and codec.Undecodable."""
+    the commands that follow. Raises what they raise, and incoming.Unreadable."""
     outgoing = []
     for message in messages:
         type_ = incoming.type_of(message.body)
@@ -27,7 +27,8 @@ def deliver(name: str, consumer: Consumer, messages: Sequence[Message]) -> None:
         cause, trace = envelope.id, envelope.trace
         metadata = Metadata(envelope.correlation_id, cause, f"consumer:{name}", trace)
         for handler in handlers:
-            outgoing += [log.outgoing(each, metadata=metadata) for each in handler(envelope) or ()]
+            commands = results.commands(handler, handler(envelope))
+            outgoing += [log.outgoing(each, metadata=metadata) for each in commands]
     if outgoing:
         log.write([], outgoing)
         transaction.on_commit(wakeup.wake_workers)

@@ -16,16 +16,26 @@ from eventstore.codec import decode_json
 from eventstore.messages import BrokerMessage, IntegrationEvent, Message
 from eventstore.messaging.cloudevents import PLAIN
 from eventstore.messaging.event_bus import Envelope
+from eventstore.schemas.registry.errors import WireError
+from eventstore.subscriptions import Unprocessable
 
 # Of Kafka; of AMQP, in the forms that the binding allows.
 PREFIX = re.compile(r"ce_|ce-|cloudEvents[:_]")
+DATA = ("data", "data_base64")
 STRUCTURED = "application/cloudevents+json"
 # The attributes that AMQP has properties for.
 PROPERTIES = {"message_id": "id", "type": "type", "correlation_id": "correlationid"}
 TRACE = "traceparent"
 # Digits of a 64-bit number, with leading zeros.
 NUMBER = re.compile(r"[0-9]{1,18}")
-SCHEMA_VERSION = re.compile(r"/v([0-9]{1,4})\.schema\.json$")
+# What the content types of Avro have in common.
+AVRO = "avro"
+# No text in JSON begins with it, and each message in the Confluent wire format does.
+MAGIC = b"\0"
+
+
+class Unreadable(codec.Undecodable, Unprocessable):
+    """The data of a message is not JSON, or does not fit the class of its type."""
 
 
 def attributes_of(message: BrokerMessage) -> dict[str, str]:
@@ -35,14 +45,14 @@ def attributes_of(message: BrokerMessage) -> dict[str, str]:
     found |= {mine: headers[plain] for plain, mine in PLAIN.items() if headers.get(plain)}
     if TRACE in headers:
         found[TRACE] = headers[TRACE]
-    if not _is_structured(stored, headers):
+    if not _content_type(stored, headers).startswith(STRUCTURED):
         prefixed = {name: text for name, text in headers.items() if PREFIX.match(name)}
         return found | {attribute_of(name): text for name, text in prefixed.items()}
     # Where it cannot be read, decoding the event says why.
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        event = decode_json(message.value or b"")
+    with suppress(codec.Undecodable):
+        event = codec.decode_foreign(message.value or b"")
         if isinstance(event, dict):
-            found |= {name: str(value) for name, value in event.items() if name != "data"}
+            found |= {name: str(value) for name, value in event.items() if name not in DATA}
     return found
 
 
@@ -54,23 +64,44 @@ def attribute_of(header: str) -> str:
 
 
 def data_of(message: BrokerMessage) -> Any:
-    """The JSON of the event. Raises what decoding raises, and LookupError or TypeError for a text
-    in structured mode without data."""
-    data = decode_json(message.value or b"")
-    return data["data"] if _is_structured(_properties(message), _headers(message)) else data
+    """The data of the event, from JSON or Avro. In structured mode it may be in base64. Raises
+    codec.Undecodable; of Avro also WireError and RegistryUnreachable."""
+    if is_avro(message):
+        from eventstore.messaging import avro  # its libraries are an extra of their own
+
+        return avro.decode(message, type_of(message))
+    data = codec.decode_foreign(message.value or b"")
+    is_structured = _content_type(_properties(message), _headers(message)).startswith(STRUCTURED)
+    return codec.data_of_event(data) if is_structured else data
+
+
+def is_avro(message: BrokerMessage) -> bool:
+    """By its content type, or by its first byte."""
+    value = message.value or b""
+    return value.startswith(MAGIC) or AVRO in _content_type(_properties(message), _headers(message))
 
 
 def envelope(message: Message, contract: Mapping[str, type[IntegrationEvent]]) -> Envelope:
     """The event that a broker's message carries, decoded into the contract's class, else into the
     published class of that name, else as JSON.
 
-    Raises codec.Undecodable when the data is not JSON or does not fit the class.
+    Raises Unreadable when the data is neither JSON nor Avro, or does not fit the class; of Avro
+    also WireError and RegistryUnreachable.
     """
     found = attributes_of(message.body)
     type_, id_, time = found.get("type", ""), found.get("id", ""), message.recorded_at
     with suppress(ValueError):
         given = datetime.fromisoformat(found.get("time", ""))
         time = given if given.tzinfo else given.replace(tzinfo=UTC)
+    cls = contract.get(type_) or registry.published_types().get(type_)
+    try:
+        data = data_of(message.body)
+        event = msgspec.convert(data, cls) if cls else data
+    except WireError as error:
+        raise type(error)(f"{found.get('type', 'a message')}: {error}") from None
+    except (msgspec.MsgspecError, codec.Undecodable) as error:
+        name, expected = found.get("type", "a message"), cls.__name__ if cls else "JSON"
+        raise Unreadable(f"{name} is not {expected}: {error}") from None
     return Envelope(
         id=uuid_of(id_) or uuid5(NAMESPACE_URL, f"{found.get('source', '')} {id_ or message.id}"),
         type=type_,
@@ -79,7 +110,7 @@ def envelope(message: Message, contract: Mapping[str, type[IntegrationEvent]]) -
         time=time,
         correlation_id=message.metadata.correlation_id,
         causation_id=uuid_of(found.get("causationid", "")) or message.metadata.correlation_id,
-        event=_event(message.body, found, contract.get(type_)),
+        event=event,
         sequence=number(found.get("sequence", "")),
         previous=number(found.get("previoussequence", "")),
         trace=message.metadata.trace,
@@ -118,18 +149,5 @@ def _properties(message: BrokerMessage) -> dict[str, Any]:
     return decode_json(message.properties) if message.properties else {}
 
 
-def _is_structured(properties: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
-    type_ = properties.get("content_type") or headers.get("content-type", "")
-    return str(type_).startswith(STRUCTURED)
-
-
-def _event(
-    message: BrokerMessage, found: Mapping[str, str], own: type[IntegrationEvent] | None
-) -> Any:
-    cls = own or registry.published_types().get(found.get("type", ""))
-    try:
-        data = data_of(message)
-        return msgspec.convert(data, cls) if cls else data
-    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError) as error:
-        type_, expected = found.get("type", "a message"), cls.__name__ if cls else "JSON"
-        raise codec.Undecodable(f"{type_} is not {expected}: {error!r}") from None
+def _content_type(properties: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    return str(properties.get("content_type") or headers.get("content-type", ""))

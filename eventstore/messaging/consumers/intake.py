@@ -106,7 +106,8 @@ NOTE_LENGTH = """
 """
 LIST = """
     SELECT consumer, topic, partition, next, found,
-           extract(epoch FROM now() - moved_at)::double precision, reached, broker_end, seen_at
+           extract(epoch FROM now() - moved_at)::double precision, reached, broker_end, seen_at,
+           coalesce(seen_at > moved_at, false)
     FROM eventstore_consumer_offset
     ORDER BY consumer, topic, partition
 """
@@ -185,7 +186,7 @@ class PartitionState(NamedTuple):
 
     next: of a queue, how many messages it has given. found: the first offset that the topic still
     has, where it lacks next. seconds: since the offset last moved. reached, broker_end: as a reader
-    saw them at seen_at.
+    saw them at seen_at. is_seen: whether that was after the offset last moved.
     """
 
     consumer: str
@@ -197,6 +198,7 @@ class PartitionState(NamedTuple):
     reached: int
     broker_end: int | None
     seen_at: datetime | None
+    is_seen: bool
 
     @property
     def key(self) -> tuple[str, Partition]:
@@ -217,9 +219,19 @@ class PartitionState(NamedTuple):
         return self.found is not None and self.found <= self.next
 
     @property
+    def is_beyond(self) -> bool:
+        """What is read next lies beyond the end of the partition, which was made again, or an
+        operator has sought there."""
+        is_after_end = self.broker_end is not None and self.next > self.broker_end
+        return self.is_ahead or (is_after_end and self.is_seen)
+
+    @property
     def behind(self) -> int | None:
-        """Messages at the broker that were not read; None while no reader has looked."""
-        return None if self.broker_end is None else self.behind_of(self.broker_end)
+        """Messages at the broker that were not read; None while no reader has looked, and beyond
+        the end."""
+        if self.broker_end is None or self.is_beyond:
+            return None
+        return self.behind_of(self.broker_end)
 
     def behind_of(self, end: int) -> int:
         return max(end - max(self.next, self.reached), 0)
@@ -283,6 +295,21 @@ def begun(consumer: str, partition: Partition) -> int | None:
     return int(found[0][0]) if found else None
 
 
+def end_of(consumer: str, partition: Partition) -> int | None:
+    """The offset after the last message, as a reader last saw it; None if none has looked."""
+    found = [each for each in offsets() if each.key == (consumer, partition)]
+    return found[0].broker_end if found else None
+
+
+def partitions_of(consumer: str, topic: str) -> list[Partition]:
+    """Those of Kafka that the consumer has read."""
+    return [
+        Partition(topic, each.partition)
+        for each in offsets()
+        if (each.consumer, each.topic) == (consumer, topic) and not each.is_queue
+    ]
+
+
 def seek(consumer: str, partition: Partition, offset: int) -> None:
     execute(SEEK, [offset, consumer, *partition]).close()
 
@@ -321,7 +348,9 @@ def arrived(message: BrokerMessage) -> Arrived:
     found = incoming.attributes_of(message)
     stream, sequence = found.get("stream", ""), incoming.number(found.get("sequence", ""))
     source, id_ = found.get("source", ""), found.get("id", "")
-    key = found.get("partitionkey") or incoming.text_of(message.key) or message.topic
+    # Without any of these it need not stay in order with other messages.
+    key = found.get("partitionkey") or incoming.text_of(message.key) or stream
+    key = key or found.get("subject") or f"{source} {id_ or uuid7()}"
     metadata = Metadata(
         correlation_id=incoming.uuid_of(found.get("correlationid", "")) or uuid7(),
         causation_id=incoming.uuid_of(id_),

@@ -21,11 +21,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from eventstore import settings
 from eventstore.messages import BrokerMessage
+from eventstore.messaging import client_log
 from eventstore.messaging.transport import BrokerProblem, BrokerUnreachable, TopicMissing
 
 from . import intake
 from .dead_letters import SUFFIX, DeadLetter
+from .incoming import MAGIC
 from .intake import OffsetMoved, Partition, Range, Seen
 
 logger = logging.getLogger(__name__)
@@ -179,7 +182,9 @@ class KafkaSource:
         self.committed_at = time.monotonic()
         settings = {**GROUP, **examined(client), "group.id": consumer, "client.id": consumer}
         with naming_problems():
-            self.client = Consumer({**settings, "error_cb": self.errors.append}, logger=logger)
+            self.client = Consumer(
+                {**settings, "error_cb": self.errors.append}, logger=client_log.of(__name__)
+            )
         self.assigned = Assignment(consumer, self.client)
         add, remove = self.assigned.add, self.assigned.remove
         self.client.subscribe(list(topics), on_assign=add, on_revoke=remove, on_lost=remove)
@@ -187,6 +192,13 @@ class KafkaSource:
     def read(self, seconds: float) -> int:
         with naming_problems():
             messages = self._gather(seconds)
+            if settings.schema_registry():
+                # At another system's registry, so that no transaction waits for it later.
+                values = [each.value or b"" for each in messages]
+                if encoded := [value for value in values if value.startswith(MAGIC)]:
+                    from eventstore.messaging import avro  # its libraries are an extra
+
+                    avro.warm(encoded)
             stored = self.assigned.store(messages) if messages else 0
             if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
                 self.committed_at = time.monotonic()
@@ -301,7 +313,9 @@ class KafkaDeadLetters:
 
     def __init__(self, client: Mapping[str, Any]) -> None:
         with naming_problems():
-            self.producer = Producer({**DEAD_LETTERS, **examined(client)}, logger=logger)
+            self.producer = Producer(
+                {**DEAD_LETTERS, **examined(client)}, logger=client_log.of(__name__)
+            )
 
     def send(self, consumer: str, letters: Sequence[DeadLetter]) -> None:
         problems = list[KafkaError | None]()

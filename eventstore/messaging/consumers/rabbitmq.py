@@ -71,7 +71,11 @@ class RabbitMQSource:
                 time.sleep(seconds)
             else:
                 self._gather(seconds)
-                stored = self._store()
+                if arrived := [message for _, message in self.unacknowledged]:
+                    stored = intake.store_from_queue(self.consumer, self.queue, arrived)
+                    self.channel.basic_ack(self.unacknowledged[-1][0], multiple=True)
+                    self.unacknowledged.clear()
+                    self.size = 0
             if time.monotonic() - self.counted_at >= COUNT_SECONDS:
                 self.counted_at = time.monotonic()
                 # For operators: how many messages wait in the queue.
@@ -104,16 +108,6 @@ class RabbitMQSource:
             self.heard_at = time.monotonic()
             # A round trip: a half-open connection fails here.
             self.channel.basic_qos(0, PREFETCH, False)
-
-    def _store(self) -> int:
-        if not self.unacknowledged:
-            return 0
-        messages = [message for _, message in self.unacknowledged]
-        stored = intake.store_from_queue(self.consumer, self.queue, messages)
-        self.channel.basic_ack(self.unacknowledged[-1][0], multiple=True)
-        self.unacknowledged.clear()
-        self.size = 0
-        return stored
 
     def _arrived(self, message: amqp.Message) -> None:
         self.heard_at = time.monotonic()
@@ -191,7 +185,12 @@ def dead_letter_queue(consumer: str) -> str:
 def _bytes(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
-    return value.encode() if isinstance(value, str) else json.dumps(value, default=_text).encode()
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return json.dumps(value, default=_text).encode()
+    except RecursionError:
+        return b"a table that is nested too deep"
 
 
 def _text(value: Any) -> str:

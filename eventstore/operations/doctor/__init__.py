@@ -10,13 +10,16 @@ from eventstore.log.epochs import LogRestored
 from . import (
     backlog,
     broker,
+    cdc,
     consumers,
     epoch,
+    registry,
     relays,
     schema,
     server,
     sessions,
     subscriptions,
+    webhooks,
     workers,
 )
 from .findings import CRITICAL as CRITICAL
@@ -38,7 +41,10 @@ CHECKS: Sequence[Check] = (
     *workers.CHECKS,
     *broker.CHECKS,
     *relays.CHECKS,
+    *cdc.CHECKS,
     *consumers.CHECKS,
+    *webhooks.CHECKS,
+    *registry.CHECKS,
 )
 # With one of these findings the queries of other checks may fail.
 BLOCKING = {"migrations", "functions", "sequence"}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from eventstore.outbox import parked as parked_messages
 from eventstore.postgres import rows
 from eventstore.privacy import personal_data
 from eventstore.privacy.personal_data import Trouble
@@ -16,13 +17,21 @@ PARKED = """
     SELECT subscription, count(*), count(*) FILTER (WHERE dead),
            min(parked.position) FILTER (WHERE dead),
            (array_agg(error ORDER BY parked.position) FILTER (WHERE dead))[1],
-           count(*) FILTER (WHERE overdue), min(parked.position) FILTER (WHERE overdue)
+           count(*) FILTER (WHERE overdue), min(parked.position) FILTER (WHERE overdue),
+           count(*) FILTER (WHERE failing), min(parked.position) FILTER (WHERE failing),
+           coalesce(max(attempts) FILTER (WHERE failing), 0),
+           extract(epoch FROM now() - min(parked_at) FILTER (WHERE failing))::integer,
+           extract(epoch FROM min(due_at) FILTER (WHERE failing) - now())::integer
     FROM (SELECT * FROM eventstore_parked OFFSET 0) AS parked
     CROSS JOIN LATERAL (
         SELECT status = 'dead' AS dead,
                due_at < now() - %s AND parked.subscription = ANY(ARRAY(
                    SELECT name FROM eventstore_subscription WHERE NOT paused
-               )) AS overdue
+               )) AS overdue,
+               parked_at < now() - %s AND attempts > 1 AND (
+                   status IN ('failed', 'leased') AND traceback <> ''
+                   OR status = 'waiting' AND error = '' AND due_at IS NOT NULL
+               ) AS failing
     ) AS signs
     GROUP BY subscription
     ORDER BY subscription
@@ -48,7 +57,9 @@ BLOCKED_SECONDS = 60.0
 
 
 class Parked(NamedTuple):
-    """The parked messages of a subscription: how many, and the first dead and overdue ones."""
+    """The parked messages of a subscription: how many, and the first dead, overdue and failing
+    ones. tries: the most attempts of one that fails. failing_seconds: since the first of them was
+    parked. next_seconds: until one of them is tried again."""
 
     subscription: str
     messages: int
@@ -57,6 +68,11 @@ class Parked(NamedTuple):
     first_error: str
     overdue: int
     first_overdue: int
+    failing: int
+    first_failing: int
+    tries: int
+    failing_seconds: int
+    next_seconds: int
 
 
 class Attentive(NamedTuple):
@@ -74,7 +90,7 @@ class Late(NamedTuple):
 
 
 def parked(limits: Limits) -> Iterator[Finding]:
-    for row in rows(PARKED, [limits.lease]):
+    for row in rows(PARKED, [limits.lease, limits.failing]):
         each = Parked(*row)
         name = each.subscription
         if each.dead:
@@ -87,7 +103,10 @@ def parked(limits: Limits) -> Iterator[Finding]:
                 culprit=f"position {position}: {masked.error}",
                 why="They and the messages behind them in order wait for an operator.",
                 mend=f"manage.py dead_letters show {name} {position}; then retry or discard it",
+                subscription=name,
             )
+        if each.failing:
+            yield _failing(each)
         if each.messages >= limits.parked:
             yield Finding(
                 check="parked",
@@ -96,6 +115,7 @@ def parked(limits: Limits) -> Iterator[Finding]:
                 culprit=f"{name}, or the provider that it calls",
                 why="Something fails again and again.",
                 mend=f"manage.py dead_letters list {name}",
+                subscription=name,
             )
         if each.overdue and is_worker_alive(limits):
             yield Finding(
@@ -107,7 +127,25 @@ def parked(limits: Limits) -> Iterator[Finding]:
                 why="Their orders do not move.",
                 mend="manage.py work --once; and look in the workers' log for the reason why they"
                 f" do not deliver to {name}",
+                subscription=name,
             )
+
+
+def _failing(each: Parked) -> Finding:
+    name = each.subscription
+    return Finding(
+        check="failing",
+        severity=WARNING,
+        what=f"{each.failing} messages or calls of {name} have failed for"
+        f" {each.failing_seconds} s, up to {each.tries} times; the next attempt is in"
+        f" {max(0, each.next_seconds)} s.",
+        culprit=f"position {each.first_failing} of {name}, or the provider that it calls",
+        why=f"Their orders wait. After {parked_messages.ATTEMPTS} attempts, within about 15"
+        " minutes, each is a dead letter.",
+        mend=f"manage.py dead_letters list {name}; repair the cause, then retry them to wait no"
+        " longer",
+        subscription=name,
+    )
 
 
 def sagas_that_need_attention(limits: Limits) -> Iterator[Finding]:
@@ -122,6 +160,7 @@ def sagas_that_need_attention(limits: Limits) -> Iterator[Finding]:
             " be in the wrong place.",
             mend=f"manage.py sagas show {saga} {key}; then retry, compensate or skip, with --at"
             " POSITION --reason WHY",
+            saga_key=key,
         )
 
 
@@ -137,6 +176,7 @@ def late_deadlines(limits: Limits) -> Iterator[Finding]:
             culprit=f"{saga} {key}",
             why="Processes that wait for an answer in vain do not end.",
             mend="manage.py work --once; and look in the workers' log for the reason",
+            saga_key=key,
         )
 
 
@@ -150,6 +190,7 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 culprit=personal_data.of_rebuild(each.error),
                 why="The live table is unchanged, with the errors that the rebuild was to correct.",
                 mend=f"Fix the code, then manage.py rebuild_projection {each.subscription}",
+                subscription=each.subscription,
             )
         elif each.is_open and (
             (each.waits_for and each.age > BLOCKED_SECONDS)
@@ -163,6 +204,7 @@ def rebuilds(limits: Limits) -> Iterator[Finding]:
                 or f"started by {each.who or 'unknown'}, stopped at position {each.position}",
                 why="Its shadow table takes disk space, and no other rebuild can begin.",
                 mend=f"manage.py rebuild_projection {each.subscription}, or --cancel",
+                subscription=each.subscription,
             )
 
 

@@ -27,7 +27,28 @@ def offsets(limits: Limits) -> Iterator[Finding]:
         if each.consumer not in wired:
             continue
         if each.is_hole:
-            yield _hole(each, wired[each.consumer])
+            ours = (
+                name
+                for name, types in relay.published_by(wired[each.consumer].broker).items()
+                if any(f"events.{type_.partition('.')[0]}" == each.topic for type_ in types)
+            )
+            refill = "Let the producer send them again"
+            if name := next(ours, ""):
+                refill = (
+                    f'manage.py subscriptions reset {name} POSITION --reason "…", with the position'
+                    f" of the last event that {each.consumer} has handled, publishes again what is"
+                    " missing"
+                )
+            yield Finding(
+                check="consumer-hole",
+                severity=CRITICAL,
+                what=f"{each.topic}/{each.partition} no longer has the offsets {each.next} to"
+                f" {(each.found or 0) - 1}, which {each.consumer} has not read.",
+                culprit=f"the retention of {each.topic}, shorter than {each.consumer} was away",
+                why="Their events have no effect here, and the consumer stops before them.",
+                mend=f"{refill}; then manage.py consumers seek {each.consumer} {each.topic}"
+                f' {each.partition} {each.found} --reason "…"',
+            )
         elif each.is_ahead:
             yield _ahead(each, f"it begins with {each.found}")
 
@@ -47,10 +68,12 @@ def at_broker(
         # It cannot read before they are created.
         if not {each.consumer, *each.topics} & set(state.missing)
     ]
+    silent = limits.silent.total_seconds()
+    beating = {each.kind for each in heartbeats.heartbeats() if each.seconds <= silent}
     read = {
         each.consumer
         for each in readings
-        if _is_read(each.consumer, limits) and not _is_unread(each.consumer, state)
+        if heartbeats.consumer(each.consumer) in beating and not _is_unread(each.consumer, state)
     }
     for each in readings:
         if each.consumer not in read:
@@ -73,14 +96,6 @@ def at_broker(
         if cursors.is_far_behind(each, BACKLOG)
     }
     yield from _still([each for each in suspected if each.consumer not in held], pause)
-
-
-def _is_read(consumer: str, limits: Limits) -> bool:
-    kind = heartbeats.consumer(consumer)
-    return any(
-        each.kind == kind and each.seconds <= limits.silent.total_seconds()
-        for each in heartbeats.heartbeats()
-    )
 
 
 def _is_unread(consumer: str, state: BrokerState) -> bool:
@@ -123,28 +138,6 @@ def _deaf(reading: Reading, state: BrokerState, limits: Limits) -> Finding:
         culprit=f"manage.py consume {name}, which does not run or hangs",
         why="Its messages are not processed. They stay at the broker as long as it keeps them.",
         mend=f"manage.py consume {name}",
-    )
-
-
-def _hole(each: PartitionState, consumer: Consumer) -> Finding:
-    seek = (
-        f"manage.py consumers seek {each.consumer} {each.topic} {each.partition} {each.found}"
-        ' --reason "…"'
-    )
-    refill = [
-        f'manage.py subscriptions reset {name} POSITION --reason "…", with the position of the last'
-        f" event that {each.consumer} has handled, publishes again what is missing; then "
-        for name, types in relay.published_by(consumer.broker).items()
-        if any(f"events.{type_.partition('.')[0]}" == each.topic for type_ in types)
-    ]
-    return Finding(
-        check="consumer-hole",
-        severity=CRITICAL,
-        what=f"{each.topic}/{each.partition} no longer has the offsets {each.next} to"
-        f" {(each.found or 0) - 1}, which {each.consumer} has not read.",
-        culprit=f"the retention of {each.topic}, shorter than {each.consumer} was away",
-        why="Their events have no effect here, and the consumer stops before them.",
-        mend=(refill[0] if refill else "Let the producer send them again; then ") + seek,
     )
 
 

@@ -12,7 +12,8 @@ class Finding(NamedTuple):
 
     check: the id of the check. severity: critical if orders do not move or could be lost, else
     warning. what: the fact. culprit: the backend, subscription, message or setting at fault. why:
-    the consequence. mend: the command that repairs it.
+    the consequence. mend: the command that repairs it. subscription, saga_key: what it is about,
+    for links; "" if it is about neither.
     """
 
     check: str
@@ -21,6 +22,8 @@ class Finding(NamedTuple):
     culprit: str
     why: str
     mend: str
+    subscription: str = ""
+    saga_key: str = ""
 
 
 class Limits(NamedTuple):
@@ -30,9 +33,13 @@ class Limits(NamedTuple):
     still: timedelta = timedelta(seconds=30)
     held: timedelta = timedelta(seconds=20)
     silent: timedelta = timedelta(seconds=30)
+    beat: timedelta = timedelta(minutes=2)
     lease: timedelta = timedelta(seconds=30)
+    failing: timedelta = timedelta(seconds=60)
     reading: timedelta = timedelta(seconds=60)
     relay: timedelta = timedelta(minutes=5)
+    webhook: timedelta = timedelta(minutes=5)
+    slot_bytes: int = 256 << 20
     deadline: timedelta = timedelta(seconds=60)
     uncleared: timedelta = timedelta(minutes=10)
     transaction: timedelta = timedelta(minutes=10)

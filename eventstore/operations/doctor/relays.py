@@ -64,7 +64,18 @@ def topics(
             )
             continue
         yield from _topology(name, found)
-        yield from _ahead_of_log(name, found)
+        # Asked after the broker: a relay publishes only what is below the fence.
+        last = rows(LAST)[0][0] if found.newest else 0
+        for relay_, position in found.newest.items():
+            if position > last:
+                yield Finding(
+                    check="broker-ahead",
+                    severity=CRITICAL,
+                    what=f"{relay_} has published position {position}; the log ends at {last}.",
+                    culprit=f"a restore that lost events, or {name} belongs to another database",
+                    why="Consumers of the broker know events that the log lacks.",
+                    mend='manage.py after_restore --reason "…"; see docs/guide/restore.md',
+                )
         yield from consumers.at_broker(name, found, offsets, limits, pause=pause)
 
 
@@ -82,13 +93,16 @@ def _topology(name: str, found: BrokerState) -> Iterator[Finding]:
         yield Finding(
             check="partitions-changed",
             severity=WARNING,
-            what=f"{topic} has {partitions} partitions. KAFKA_PARTITIONS says another number.",
+            what=f"{topic} has {partitions} partitions. KAFKA_PARTITIONS says another number, which"
+            " applies to all topics events.* of relays.",
             culprit=f"{topic} of {name}, or KAFKA_PARTITIONS",
             why="Another number of partitions moves keys to other partitions: consumers may read"
             " later messages of a key before earlier ones.",
             mend="docs/guide/brokers.md, Change the number of partitions: manage.py subscriptions"
-            f" pause each relay, wait until manage.py consumers shows no lag, then set"
-            f" KAFKA_PARTITIONS={partitions} and resume.",
+            " pause each relay, and wait until manage.py consumers shows no lag. Then"
+            f" kafka-topics.sh --alter --topic {topic} --partitions KAFKA_PARTITIONS for each topic"
+            " that has fewer;"
+            f" or set KAFKA_PARTITIONS={partitions}, if all of them have {partitions}. Resume.",
         )
     for each in found.differing:
         yield Finding(
@@ -100,23 +114,6 @@ def _topology(name: str, found: BrokerState) -> Iterator[Finding]:
             mend="Stop manage.py consume when manage.py consumers shows no lag; rabbitmqctl"
             f" delete_queue {each.partition(':')[0]} --if-empty; manage.py brokers --create.",
         )
-
-
-def _ahead_of_log(name: str, found: BrokerState) -> Iterator[Finding]:
-    """Asked after the broker: a relay publishes only what is below the fence."""
-    if not found.newest:
-        return
-    ((last,),) = rows(LAST)
-    for relay_, position in found.newest.items():
-        if position > last:
-            yield Finding(
-                check="broker-ahead",
-                severity=CRITICAL,
-                what=f"{relay_} has published position {position}; the log ends at {last}.",
-                culprit=f"a restore that lost events, or {name} belongs to another database",
-                why="Consumers of the broker know events that the log lacks.",
-                mend='manage.py after_restore --reason "…"; see docs/guide/restore.md',
-            )
 
 
 def relays(limits: Limits) -> Iterator[Finding]:

@@ -14,13 +14,20 @@ from eventstore.subscriptions import Projection
 
 from .findings import CRITICAL, WARNING, Finding, Limits
 
+# Of all tables by one statement.
 INDEXES = """
-    SELECT pg_class.relname, indisvalid
-    FROM pg_index
-    JOIN pg_class ON pg_class.oid = indexrelid
-    WHERE indrelid = to_regclass(%s)
-    UNION ALL
-    SELECT conname, true FROM pg_constraint WHERE conrelid = to_regclass(%s)
+    WITH tables(name, oid) AS MATERIALIZED (
+        SELECT name, to_regclass(name) FROM unnest(%s::text[]) AS name
+    )
+    SELECT name, ARRAY(
+        SELECT pg_class.relname::text
+        FROM pg_index
+        JOIN pg_class ON pg_class.oid = indexrelid
+        WHERE indrelid = tables.oid AND indisvalid
+        UNION ALL
+        SELECT conname::text FROM pg_constraint WHERE conrelid = tables.oid
+    )
+    FROM tables
 """
 # A loose index scan over the types, however many events there are; of each type the newest event,
 # which is the one that the newest code has written. The condition is "<=" with a descending order,
@@ -70,11 +77,11 @@ def indexes(limits: Limits) -> Iterator[Finding]:
     ours = apps.get_app_config("eventstore").get_models()
     models: list[Any] = [each for each in ours if not each._meta.proxy and each._meta.managed]
     models += [projection.model for projection in registry.of_kind(Projection).values()]
+    valid = dict(rows(INDEXES, [[model._meta.db_table for model in models]]))
     for model in models:
         table = model._meta.db_table
-        valid = dict(rows(INDEXES, [table, table]))
         for each in (*model._meta.indexes, *model._meta.constraints):
-            if not valid.get(each.name):
+            if each.name not in valid[table]:
                 yield Finding(
                     check="indexes",
                     severity=WARNING,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from eventstore import registry, settings
 from eventstore.log import fence_monitor
 from eventstore.log.fence_monitor import FenceHolder
+from eventstore.messaging import relay_leases
 from eventstore.operations import lag
 from eventstore.outbox import cursors as outbox
 from eventstore.postgres import rows
@@ -87,7 +88,7 @@ def held_subscriptions(limits: Limits) -> Iterator[Finding]:
     held = sorted({each.name for each in _cursors()} - _free())
     for holder in holders if held else ():
         yield Finding(
-            check="held-lane",
+            check="held-subscription",
             severity=CRITICAL,
             what=f"A transaction has locked {', '.join(held)} for {holder.seconds} s"
             f" ({holder.state}).",
@@ -98,16 +99,18 @@ def held_subscriptions(limits: Limits) -> Iterator[Finding]:
 
 
 def dead_subscriptions(limits: Limits) -> Iterator[Finding]:
-    """A subscription that is not locked, has work and does not move. Needs a living worker."""
+    """A subscription that is not locked, has work and does not move. Needs a living worker. A relay
+    whose broker takes nothing is a finding of its own."""
     if not is_worker_alive(limits):
         return
     free, patience = _free(), limits.still.total_seconds()
     idle = {each.name: each.idle_seconds for each in _cursors()}
+    failing = {each.name for each in relay_leases.states() if each.error}
     for each in lag.lags():
-        is_ready = each.name in free and not each.paused and each.events
+        is_ready = each.name in free - failing and not each.paused and each.events
         if is_ready and min(each.seconds, idle[each.name]) > patience:
             yield Finding(
-                check="dead-lane",
+                check="dead-subscription",
                 severity=CRITICAL,
                 what=f"{each.name} has {each.amount} messages ahead and has not moved for"
                 f" {idle[each.name]:.0f} s.",
@@ -115,6 +118,7 @@ def dead_subscriptions(limits: Limits) -> Iterator[Finding]:
                 why="Its messages are not processed.",
                 mend=f"Look for {each.name} in the workers' log; manage.py work --once delivers in"
                 " the foreground and shows the error.",
+                subscription=each.name,
             )
 
 
@@ -123,12 +127,13 @@ def paused_subscriptions(limits: Limits) -> Iterator[Finding]:
         if cursor.is_paused:
             who, reason = next(iter(rows(PAUSED_BY, [cursor.name])), ("unknown", ""))
             yield Finding(
-                check="paused-lane",
+                check="paused-subscription",
                 severity=WARNING,
                 what=f"{cursor.name} is paused at position {cursor.position}.",
                 culprit=f"{who} ({reason})" if reason else who,
                 why="It processes no messages until it is resumed. The outbox keeps them.",
                 mend=f"manage.py subscriptions resume {cursor.name}",
+                subscription=cursor.name,
             )
 
 
@@ -137,7 +142,7 @@ def retired_subscriptions(limits: Limits) -> Iterator[Finding]:
     for cursor in _cursors():
         if cursor.name not in known:
             yield Finding(
-                check="retired-lane",
+                check="retired-subscription",
                 severity=WARNING,
                 what=f"{cursor.name} has a cursor at {cursor.position}, but is not in the wiring.",
                 culprit=cursor.name,

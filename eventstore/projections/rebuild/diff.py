@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from eventstore.codec import decode_json
-from eventstore.postgres import execute, rows
+from eventstore.postgres import execute, quoted, rows
 from eventstore.subscriptions import Projection
 
 from . import records, shadow_table
@@ -44,7 +44,7 @@ def differences(rebuild: Rebuilding, projection: Projection) -> Generator[Differ
 
     Raises SubscriptionBehind.
     """
-    table, key = shadow_table.table_of(projection), projection.model._meta.pk.column
+    table, key = shadow_table.table_of(projection), quoted(projection.model._meta.pk.column)
     live, shadow = shadow_table.live_name(table), shadow_table.shadow_name(table)
     with transaction.atomic():
         execute(ONE_SNAPSHOT).close()

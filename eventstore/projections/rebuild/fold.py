@@ -20,7 +20,8 @@ from django.db import DatabaseError, transaction
 from eventstore import codec, projections, registry
 from eventstore.codec import encode_json
 from eventstore.outbox import cursors
-from eventstore.postgres import copy_into, execute, rows, rows_in_binary
+from eventstore.postgres import copy_into, execute, quoted, rows, rows_in_binary
+from eventstore.results import InvalidResult
 from eventstore.subscriptions import Projection, Row
 
 # Events in a page.
@@ -104,7 +105,10 @@ class Rows:
         """Delete what exists already, so that COPY can insert every row."""
         existing = [key for key in self.changed if self.written.get(key) is not None]
         if existing:
-            execute(DELETE.format(table=self.table, key=self.key), [existing]).close()
+            execute(DELETE.format(table=self.table, key=quoted(self.key)), [existing]).close()
+        projections.require_storable(
+            self.projection.model, [row for row in self.changed.values() if row is not None]
+        )
         lines = [
             "\t".join([_cell(row.get(column), is_json) for column, is_json in self.columns]) + "\n"
             for row in self.changed.values()
@@ -127,7 +131,7 @@ class Rows:
                 with transaction.atomic():
                     alone.write()
                     transaction.set_rollback(True)
-            except DatabaseError as error:
+            except (DatabaseError, InvalidResult) as error:
                 position = row["position"] if row else "an unknown position"
                 return RebuildFailed(f"the row {key!r} as of position {position}: {error}")
         return None
@@ -184,7 +188,7 @@ class Fold:
                 self.rows.write()
                 seconds = time.monotonic() - self.checkpoint_at
                 self.save_progress(Checkpoint(self.position, to, self.events_since, seconds))
-        except DatabaseError as error:
+        except (DatabaseError, InvalidResult) as error:
             raise self.rows.rejected_row() or error from error
         self.rows.mark_written()
         self.on_checkpoint()

@@ -5,6 +5,8 @@ constraints and indexes, privileges, comments. So the next migration finds what 
 earlier migrations or people have changed.
 """
 
+from functools import cache
+
 from psycopg import sql
 
 from eventstore.postgres import compose, execute, rows
@@ -16,6 +18,8 @@ SHADOW = "rebuild"
 KEPT = "rebuild_kept"
 
 CURRENT_SCHEMA = "SELECT format('%%I', current_schema())"
+# With quotation marks only where they are needed, as pg_get_indexdef and others write it.
+IDENTIFIER = "SELECT format('%%I', %s::text)"
 CREATE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS {schema}"
 MAY_REPLACE = """
     SELECT pg_has_role(relowner, 'USAGE') AND (
@@ -151,7 +155,12 @@ class NotRebuildable(Exception):
 
 
 def table_of(projection: Projection) -> str:
-    return str(projection.model._meta.db_table)
+    return _identifier(str(projection.model._meta.db_table))
+
+
+@cache
+def _identifier(name: str) -> str:
+    return str(rows(IDENTIFIER, [name])[0][0])
 
 
 def live_name(table: str) -> str:

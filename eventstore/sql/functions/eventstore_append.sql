@@ -5,11 +5,12 @@ CREATE OR REPLACE FUNCTION eventstore_append(
 ) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    taken text;
     passed boolean;
     first bigint;
 BEGIN
-    taken := eventstore_take_fence();
+    IF eventstore_take_fence() IS NULL OR eventstore_mark() IS NULL THEN
+        PERFORM eventstore_epoch_is_over();
+    END IF;
 
     IF events IS NOT NULL THEN
         WITH sent AS MATERIALIZED (

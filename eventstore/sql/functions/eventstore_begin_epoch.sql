@@ -46,6 +46,6 @@ BEGIN
            place.system_identifier, place.database, place.timeline
     FROM eventstore_place() AS place;
     DELETE FROM eventstore_epoch_mark;
-    INSERT INTO eventstore_epoch_mark (mark) VALUES (began.mark);
+    INSERT INTO eventstore_epoch_mark (mark, first) VALUES (began.mark, began.first);
     RETURN began.mark;
 END $$;

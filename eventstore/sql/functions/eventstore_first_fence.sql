@@ -8,6 +8,9 @@ CREATE OR REPLACE FUNCTION eventstore_first_fence(last bigint) RETURNS bigint LA
 DECLARE
     first text;
 BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        PERFORM eventstore_refuse_isolation();
+    END IF;
     first := current_setting('eventstore.first_fence', true);
     IF first IS NULL OR first = '' THEN
         first := set_config('eventstore.first_fence', last::text, true);

@@ -2,5 +2,7 @@
 -- that.
 CREATE OR REPLACE FUNCTION eventstore_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'Events are never changed or removed (% refused).', TG_OP USING ERRCODE = 'ES002';
+    RAISE EXCEPTION 'Events are never changed or removed (% refused).', TG_OP USING ERRCODE = 'ES002',
+        HINT = CASE WHEN TG_OP = 'TRUNCATE' THEN
+            'A test that commits calls eventstore.testing.let_django_truncate() before Django empties its tables.' ELSE '' END;
 END $$;

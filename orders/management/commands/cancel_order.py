@@ -3,15 +3,16 @@
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec
 from eventstore.aggregate import CommandRejected
 from eventstore.log import audit
+from eventstore.management.command import EscapingCommand
 from orders import customer_service
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Cancel an order that is not confirmed yet. Its saga undoes parcel, stock and payment."
 
     def add_arguments(self, parser: CommandParser) -> None:

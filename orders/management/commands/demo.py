@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from knox.models import AuthToken
 
 from access.authorization import OPERATIONS, SUPPORT
@@ -15,6 +15,7 @@ from eventstore import messages
 from eventstore.aggregate import stream_name
 from eventstore.commands import bus, repository
 from eventstore.console import permissions
+from eventstore.management.command import EscapingCommand
 from eventstore.money import Money
 from inventory.commands import ReceiveStock
 from orders.commands import ListProduct
@@ -33,7 +34,7 @@ NAMES = (*CUSTOMERS, *STAFF, ADMIN)
 UNITS_OF_EACH = 100
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Load example data and print how to use it. A second run changes nothing that the first one"
         " made."

@@ -5,16 +5,18 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from eventstore.management.command import EscapingCommand
 
 AGAIN_SECONDS = 1.0
 # Close codes after which connecting again cannot help.
 FINAL = (4400, 4401, 4403, 4404)
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Follow an order over a WebSocket, from its first event on. Reconnects and continues after"
         " the last event."

@@ -6,11 +6,12 @@ from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec
 from eventstore.aggregate import CommandRejected
 from eventstore.log import InvalidStreamName, audit
+from eventstore.management.command import EscapingCommand
 from eventstore.messages import InvalidMessage
 from orders import customer_service
 from orders.events import Portion
@@ -18,7 +19,7 @@ from orders.events import Portion
 FORM = re.compile(r"(?P<number>[1-9][0-9]{0,8}):(?P<quantity>[1-9][0-9]{0,8})", re.ASCII)
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Request a return, receive its goods, or close it."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from eventstore import codec
 from eventstore.log import search
+from eventstore.management.command import EscapingCommand
 from payments import reconciliation
 from payments.gateway.factory import gateway
 from payments.reconciliation import Difference
@@ -16,7 +17,7 @@ from payments.reconciliation import Difference
 DEFAULT_PERIOD = timedelta(days=2)
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Compare the money moved for each recent order with the payment provider's book, and list"
         " the differences."

@@ -1,9 +1,10 @@
 """Match a credit for goods to sales of the same customer, SKU and unit price; the last sale first
 (LIFO)."""
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -13,22 +14,38 @@ from retail_import.retail.documents import CreditNote, Document, Order
 from retail_import.retail.line import Line
 
 
-class Allocation(Struct, frozen=True, gc=False):
-    """Units of one sale line that one credit line takes back. number: of the sale line among its
-    order's goods, from 1."""
+class Sale(Struct):
+    """A sale line. number: among its order's goods, from 1. line: its number in the file, 0 for one
+    of an earlier file. units: not credited yet."""
 
-    credit: Line
-    sale: Line
+    invoice: str
+    customer: str
+    sku: str
+    price: int
+    at: datetime
+    line: int
     number: int
     units: int
 
     @property
-    def sku(self) -> str:
-        return self.sale.sku
+    def place(self) -> tuple[datetime, int]:
+        return self.at, self.line
+
+
+class Allocation(Struct, frozen=True, gc=False):
+    """Units of one sale line that one credit line takes back."""
+
+    credit: Line
+    sale: Sale
+    units: int
 
     @property
-    def value(self) -> int:
-        return self.units * self.sale.price
+    def number(self) -> int:
+        return self.sale.number
+
+    @property
+    def sku(self) -> str:
+        return self.sale.sku
 
     @property
     def same_day(self) -> bool:
@@ -43,30 +60,12 @@ class Match(Struct, frozen=True, gc=False):
     allocations: tuple[Allocation, ...]
     unmatched: int
 
-    @property
-    def extent(self) -> Literal["full", "partial", "none"]:
-        if not self.allocations:
-            return "none"
-        return "partial" if self.unmatched else "full"
-
-    @property
-    def unmatched_value(self) -> int:
-        return self.unmatched * self.credit.price
-
-
-class SaleLine(Struct):
-    """A sale line. units: not credited yet."""
-
-    line: Line
-    number: int
-    units: int
-
 
 class Sales:
-    """The sales of known customers so far. Add documents in file order, which is time order."""
+    """The sales of known customers so far."""
 
     def __init__(self) -> None:
-        self._sold: defaultdict[Key, list[SaleLine]] = defaultdict(list)
+        self._sold: defaultdict[Key, list[Sale]] = defaultdict(list)
 
     def remember(self, order: Order) -> None:
         """Sales of guests are left out: no credit can be matched to them."""
@@ -74,27 +73,46 @@ class Sales:
             return
         for number, line in enumerate(order.goods, start=1):
             if line.price:
-                self._sold[_key(line)].append(SaleLine(line, number, line.quantity))
+                self.add(
+                    Sale(
+                        line.invoice,
+                        order.customer,
+                        line.sku,
+                        line.price,
+                        line.at,
+                        line.number,
+                        number,
+                        line.quantity,
+                    )
+                )
+
+    def add(self, sale: Sale) -> None:
+        # An invoice that another one interrupts has later lines than the other.
+        insort(self._sold[sale.customer, sale.sku, sale.price], sale, key=lambda each: each.place)
 
     def match(self, note: CreditNote) -> tuple[Match, ...]:
-        """Match a credit note and take the units from its sales. The note of a guest has no
-        matches."""
+        """Match a credit note and take the units from sales that stand before its lines. The note
+        of a guest has no matches."""
         if note.customer is None:
             return ()
-        found = []
-        for credit in note.of_class(LineClass.CREDIT_GOODS):
-            unmatched, allocations = -credit.quantity, list[Allocation]()
-            sold = self._sold.get(_key(credit), [])
-            while unmatched and sold:
-                last = sold[-1]
-                units = min(unmatched, last.units)
-                allocations.append(Allocation(credit, last.line, last.number, units))
-                unmatched -= units
-                last.units -= units
-                if not last.units:
-                    sold.pop()
-            found.append(Match(credit, tuple(allocations), unmatched))
-        return tuple(found)
+        return tuple(map(self._match, note.of_class(LineClass.CREDIT_GOODS)))
+
+    def _match(self, credit: Line) -> Match:
+        unmatched, allocations = -credit.quantity, list[Allocation]()
+        sold = self._sold.get((credit.customer or "", credit.sku, credit.price), [])
+        for index in reversed(range(len(sold))):
+            sale = sold[index]
+            if not unmatched:
+                break
+            if sale.place > (credit.at, credit.number):
+                continue
+            units = min(unmatched, sale.units)
+            allocations.append(Allocation(credit, sale, units))
+            unmatched -= units
+            sale.units -= units
+            if not sale.units:
+                del sold[index]
+        return Match(credit, tuple(allocations), unmatched)
 
 
 def matches(documents: Iterable[Document]) -> Iterator[Match]:
@@ -107,8 +125,4 @@ def matches(documents: Iterable[Document]) -> Iterator[Match]:
                 yield from sales.match(document)
 
 
-Key = tuple[str | None, str, int]
-
-
-def _key(line: Line) -> Key:
-    return line.customer, line.sku, line.price
+Key = tuple[str, str, int]

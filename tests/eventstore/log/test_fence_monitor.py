@@ -133,7 +133,7 @@ class TestTheDoctor:
         prepared(
             "forgotten", "SELECT FROM eventstore_subscription WHERE name = 'toy.tallies' FOR UPDATE"
         )
-        (held,) = self.findings("held-lane")
+        (held,) = self.findings("held-subscription")
         assert "toy.tallies" in held.what
         assert held.mend == "ROLLBACK PREPARED 'forgotten';"
 

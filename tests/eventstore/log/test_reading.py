@@ -232,7 +232,7 @@ class TestReadingAhead:
         fill(4, "b")
         wire(EVENTS=[{"toy.counted": Counted}], SUBSCRIPTIONS={})
         given = []
-        with pytest.raises(UnknownType, match="toy.closed"):
+        with pytest.raises(UnknownType, match="toy.closed'. If it was renamed, list it in"):
             for message in log.read_log():
                 given.append(message.version)
         assert given == list(range(1, 11))

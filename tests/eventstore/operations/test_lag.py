@@ -167,7 +167,8 @@ def test_the_command_says_it_in_lines_and_in_json():
     count()
     lines = _output().splitlines()
     assert f"toy.tallies projection 0 {log.fence()} 1 " in "\n".join(lines)
-    assert len(lines) == Subscription.objects.count()
+    assert lines[0].split()[:2] == ["subscription", "kind"]
+    assert len(lines) == 1 + Subscription.objects.count()
     output = {each["name"]: each for each in json.loads(_output("--json"))}
     assert (output["toy.tallies"]["events"], output["toy.tallies"]["kind"]) == (1, "projection")
     assert output["toy.tallies"]["seconds"] > 0

@@ -1,6 +1,8 @@
 """A saga folds its state, owes its commands and hears what became of them; each in the commit of
 the other."""
 
+import math
+
 import pytest
 from django.db import connection
 
@@ -136,6 +138,34 @@ class TestNewCode:
         count(amount=1)
         drain()
         assert saga().state == {"status": "OPEN", "total": 5, "trouble": "", "limit": 10}
+
+    def test_a_field_that_was_renamed_without_an_upcaster_keeps_its_value(self, toys, deployed):
+        count(amount=4)
+        drain()
+        toys({"toy": Commands(), SUBSCRIPTION: SECOND_ROUND._replace(upcasters={})})
+        count(amount=1)
+        count("b")
+        drain()
+        assert Parked.objects.get().error.startswith(
+            "Undecodable: The stored state has total, trouble, which SecondRound does not have."
+        )
+        assert saga().state["total"] == 4
+        assert saga("b").state["sum"] == 1
+
+        deployed()
+        due_again()
+        drain()
+        assert saga().state["sum"] == 5
+
+    def test_a_number_that_json_cannot_represent_is_not_stored_as_null(self, toys):
+        def fold(state: Mean, event: Counted) -> Reaction:
+            return Reaction(Mean(mean=math.inf))
+
+        toys({SUBSCRIPTION: ROUND._replace(initial=Mean(), react={Counted: fold})})
+        count()
+        drain()
+        assert Parked.objects.get().error.startswith("Unstorable: Mean has inf")
+        assert not SagaState.objects.exists()
 
     def test_code_that_was_rolled_back_leaves_newer_processes_to_newer_code(self, deployed, toys):
         deployed()
@@ -345,6 +375,11 @@ class RoundWithLimit(Round, frozen=True):
 
 def within_limit(state: RoundWithLimit, event: Counted) -> Reaction:
     return Reaction(replace(state, total=min(state.total + event.amount, state.limit)))
+
+
+class Mean(State, frozen=True):
+    status: str = "COUNTING"
+    mean: float = 0.0
 
 
 class SecondRound(State, frozen=True):

@@ -1,6 +1,7 @@
 """Published schemas: made from classes, kept for ever, and promises about them are checked."""
 
 import json
+import sys
 
 import pytest
 from avro.schema import parse
@@ -352,3 +353,12 @@ def test_the_store_is_read_with_todays_code(toys, capsys):
         CommandError, match=r"toy.counted v1 at position \d+: No class in the wiring"
     ):
         call_command("schemas", "--store")
+
+
+def test_without_avro_the_command_names_the_extra(monkeypatch):
+    for name in ("files", "compatibility"):
+        monkeypatch.delitem(sys.modules, f"eventstore.schemas.{name}", raising=False)
+        monkeypatch.delattr(f"eventstore.schemas.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "avro.compatibility", None)
+    with pytest.raises(CommandError, match='install the extra "schemas" of eventstore'):
+        call_command("schemas", "--check")

@@ -38,10 +38,12 @@ def dataset(folder):
 
 @pytest.fixture
 def import_orders(shop):
-    def run(*arguments) -> Run:
+    def run(*arguments, dates="M/D/Y") -> Run:
+        """dates: empty for a file that shows the form of its dates."""
         out = StringIO()
+        options = ["--dates", dates] if dates else []
         try:
-            call_command("import_orders", *map(str, arguments), stdout=out)
+            call_command("import_orders", *map(str, arguments), *options, stdout=out)
         except CommandError as error:
             return Run(error.returncode, out.getvalue(), str(error))
         return Run(0, out.getvalue(), "")

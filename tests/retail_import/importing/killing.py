@@ -20,7 +20,7 @@ def main(path, batches):
     from retail_import.importing import issuing
 
     issuing.BATCH = 4
-    append, left = issuing._append, int(batches)
+    append, left = issuing._append, int(batches) + 1  # the first one lists the products
 
     def deadly(*args):
         nonlocal left

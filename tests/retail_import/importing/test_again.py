@@ -11,7 +11,8 @@ from django.db import connection
 from django.db.models import Count
 
 from eventstore.models import Event
-from retail_import.importing import issuing, preparing
+from retail_import.importing import issuing, planning
+from retail_import.retail import source
 from tests.eventstore.concurrently import in_thread
 
 from .conftest import ORDERS
@@ -36,6 +37,10 @@ def credited():
     """The number of events of each type that a credit note or the ledger leads to."""
     events = Event.objects.filter(type__in=CREDITED)
     return dict(events.values_list("type").annotate(count=Count("pk")))
+
+
+def plan_of(file, dataset):
+    return planning.make(file, None, folder=dataset.parent, opening=None, may_leave_out=False)
 
 
 def kill_after(batches, dataset):
@@ -87,7 +92,10 @@ def test_a_batch_that_breaks_leaves_nothing(import_orders, dataset, monkeypatch)
     monkeypatch.setattr("eventstore.registry.schema_version_of", broken)
     with pytest.raises(RuntimeError):
         import_orders(dataset)
-    assert not Event.objects.exists()
+    assert placed() == 0
+    assert credited() == {}
+    marks = Event.objects.filter(type="orders.import_advanced")
+    assert [each["documents"] for each in marks.values_list("data", flat=True)] == [[]]
     monkeypatch.undo()
     assert import_orders(dataset).code == 0
 
@@ -100,29 +108,26 @@ def broken(name):
 
 def test_the_slower_of_two_importers_stops(import_orders, dataset, monkeypatch):
     monkeypatch.setattr(issuing, "BATCH", 4)
-    task = preparing.prepare(dataset, opening=None, expected=None)
 
     def overtaken(issued):
         if issued.documents == 8:
             assert import_orders(dataset).code == 0
 
-    with pytest.raises(issuing.CannotGoOn, match="Another importer of this file is running"):
-        issuing.issue(task.path, task.survey, task.opening, overtaken)
+    with source.copied(dataset) as file, pytest.raises(issuing.CannotGoOn, match="Another import"):
+        issuing.issue(plan_of(file, dataset), overtaken)
     assert import_orders(dataset).code == 0
     assert placed() == ORDERS
 
 
 def test_of_two_that_begin_at_once_one_goes_on(import_orders, dataset, monkeypatch):
     monkeypatch.setattr(issuing, "BATCH", 4)
-    task = preparing.prepare(dataset, opening=None, expected=None)
     started = threading.Barrier(2)
 
     def importer():
-        def together(issued):
-            if not issued.documents:
-                started.wait(10)
-
-        issuing.issue(task.path, task.survey, task.opening, together)
+        with source.copied(dataset) as file:
+            plan = plan_of(file, dataset)
+            started.wait(10)
+            issuing.issue(plan, lambda issued: None)
 
     errors = [future.exception(30) for future in [in_thread(importer), in_thread(importer)]]
 

@@ -6,11 +6,15 @@ from retail_import.import_progress import (
     HISTORY_IMPORT,
     AdvanceImport,
     ImportAdvanced,
+    ImportedDocument,
     ImportMovedOn,
+    units,
 )
 from retail_import.importing import translation
 
 from ..retail.given import documents_of, line
+
+FIRST, SECOND = (ImportedDocument("1", "a"),), (ImportedDocument("2", "b"),)
 
 
 def test_an_invoice_is_the_same_order_whenever_it_comes():
@@ -40,12 +44,13 @@ def test_codes_that_differ_in_case_are_one_product(tmp_path):
 
 
 def test_an_import_advances():
-    given(HISTORY_IMPORT, ImportAdvanced("f", 4, 9)).when(AdvanceImport("f", 4, 8, 20)).then(
-        ImportAdvanced("f", 8, 20)
-    )
+    stock, opening = units({"CUP": -1}), units({"CUP": 3})
+    given(HISTORY_IMPORT, ImportAdvanced("f", FIRST)).when(
+        AdvanceImport("g", 1, SECOND, stock, opening)
+    ).then(ImportAdvanced("g", SECOND, stock, opening))
 
 
 def test_an_import_that_another_has_moved_on_is_refused():
-    given(HISTORY_IMPORT, ImportAdvanced("f", 8, 20)).when(AdvanceImport("f", 4, 8, 20)).refused(
+    given(HISTORY_IMPORT, ImportAdvanced("f", FIRST)).when(AdvanceImport("g", 0, SECOND)).refused(
         ImportMovedOn
     )

@@ -1,6 +1,8 @@
 """The files of whole-file tests: the small one, and the real one if ORDERS_DATA has it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,5 +18,6 @@ def _folders() -> list[Path]:
 
 
 @pytest.fixture(params=_folders(), ids=["small", "real"][: len(_folders())])
-def files(request: pytest.FixtureRequest) -> RetailFiles:
-    return RetailFiles.of(request.param)
+def files(request: pytest.FixtureRequest) -> Iterator[RetailFiles]:
+    with ExitStack() as stack:
+        yield RetailFiles.of(request.param, stack)

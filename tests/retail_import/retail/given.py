@@ -1,10 +1,11 @@
 """Lines, files and documents for tests."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from retail_import.retail import documents, reader
+from retail_import.retail import documents, reader, source
 from retail_import.retail.documents import Document
 
 HEADER = ",".join(reader.HEADER)
@@ -29,20 +30,33 @@ def file(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
+def check(path: Path) -> None:
+    """Read the whole file, and keep nothing."""
+    for _ in documents.read(path):
+        pass
+
+
 def documents_of(folder: Path, *lines: str) -> list[Document]:
     return list(documents.read(file(folder, *lines)))
 
 
 class RetailFiles(NamedTuple):
+    """dataset, opening: plain copies."""
+
     dataset: Path
     opening: Path
+    fingerprint: str
     expected: dict[str, Any]
 
     @classmethod
-    def of(cls, folder: Path) -> Self:
+    def of(cls, folder: Path, stack: ExitStack) -> Self:
+        names = ("online-retail-dataset.csv", "minimal_opening_stock.csv")
+        packed = [_plain_or_packed(folder / name) for name in names]
+        dataset, opening = (stack.enter_context(source.copied(each)) for each in packed)
         return cls(
-            _plain_or_packed(folder / "online-retail-dataset.csv"),
-            _plain_or_packed(folder / "minimal_opening_stock.csv"),
+            dataset.path,
+            opening.path,
+            dataset.fingerprint,
             json.loads((folder / "expected_totals.json").read_text(encoding="utf-8")),
         )
 

@@ -7,7 +7,6 @@ import pytest
 from retail_import.retail import documents
 from retail_import.retail.documents import (
     CreditNote,
-    Extent,
     LedgerAdjustment,
     Order,
     StockAdjustment,
@@ -93,8 +92,3 @@ def test_documents_stream(tmp_path: Path) -> None:
     assert next(found).invoice == "700001"
     with pytest.raises(MalformedLine, match="Line 4"):
         next(found)
-
-
-def test_a_check_counts_what_an_import_will_see(tmp_path: Path) -> None:
-    path = given.file(tmp_path, given.line("700001"), given.line("700001"), given.line("700002"))
-    assert documents.check(path) == Extent(lines=3, documents=2)

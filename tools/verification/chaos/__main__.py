@@ -5,16 +5,18 @@ import os
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from time import time
 
 from tools.devserver import environment, folder, programs, services
 from tools.verification import bouncer
-from tools.verification.chaos import brokers, plan, report
-from tools.verification.chaos.broker_nemesis import BROKER_DECK, BrokerNemesis
+from tools.verification.chaos import brokers, capture, plan, report
+from tools.verification.chaos.broker_checks import CAPTURED
+from tools.verification.chaos.broker_nemesis import BROKER_DECK, CAPTURE_DECK, BrokerNemesis
 from tools.verification.chaos.brokers import Brokers
-from tools.verification.chaos.controls import AT_BROKERS, DECKS, control
+from tools.verification.chaos.controls import AT_BROKERS, AT_CAPTURE, DECKS, control
 from tools.verification.chaos.nemesis import Nemesis
 from tools.verification.chaos.proxy import Network
 from tools.verification.chaos.run import MUST_HIT, Options, Result, run
@@ -28,6 +30,8 @@ SERVERS = (
     environment.BROKER,
     environment.KAFKA,
     environment.RABBITMQ,
+    environment.CONNECT,
+    environment.CDC_SLOT,
 )
 REPORTS = programs.ROOT / ".chaos"
 # Leases of relays, transactions of Kafka and rests of readers come after everything else.
@@ -37,7 +41,7 @@ SETTLE_WITH_BROKERS_SECONDS = 240.0
 def main() -> int:
     arguments = _arguments()
     if arguments.brokers:
-        if absent := brokers.missing():
+        if absent := brokers.missing() or (arguments.cdc and capture.missing()):
             print(f"Not run: {absent}")
             return 1
         os.environ["DJANGO_SETTINGS_MODULE"] = brokers.SETTINGS_MODULE
@@ -46,7 +50,11 @@ def main() -> int:
         os.environ.pop(name, None)
     network = Network()
     with folder.throwaway() as path, services.started(path) as found:
-        both = Brokers(path, found.running, network) if arguments.brokers else None
+        both = (
+            Brokers(path, found.running, network, with_capture=arguments.cdc)
+            if arguments.brokers
+            else None
+        )
         stage = Stage(path, found.running, found.settings, network, arguments.pooler, brokers=both)
         try:
             return _run(stage, arguments)
@@ -83,20 +91,24 @@ def _run(stage: Stage, arguments: Namespace) -> int:
 
 
 def _options(arguments: Namespace) -> Options:
-    deck = dict.fromkeys(arguments.only, 1) if arguments.only else plan.DECK
+    deck = dict(Counter(arguments.only)) if arguments.only else plan.DECK
     if arguments.pooler and not arguments.only:
         deck = deck | BEHIND_A_POOLER
     if arguments.brokers and not arguments.only:
         deck = deck | BROKER_DECK
+    if arguments.cdc and not arguments.only:
+        deck = deck | CAPTURE_DECK
     gap = (arguments.gap, arguments.gap + 2)
     must_hit = (*MUST_HIT, "killed_while_publishing") if arguments.brokers else MUST_HIT
+    captured = (CAPTURED,) if arguments.cdc else ()
     options = Options(
         arguments.seconds,
         arguments.rate,
         gap,
         deck=deck,
         brokers=arguments.brokers,
-        must_hit=() if arguments.only else must_hit,
+        capture=arguments.cdc,
+        must_hit=(*(() if arguments.only else must_hit), *captured),
     )
     if arguments.brokers:
         return replace(options, settle=SETTLE_WITH_BROKERS_SECONDS)
@@ -122,8 +134,10 @@ def _arguments() -> Namespace:
     parser.add_argument(
         "--gap", type=float, default=2.5, help="minimum seconds between two faults (%(default)s)"
     )
-    faults = [*plan.DECK, *BEHIND_A_POOLER, *BROKER_DECK]
-    parser.add_argument("--only", nargs="+", choices=faults, help="only these faults (all)")
+    faults = [*plan.DECK, *BEHIND_A_POOLER, *BROKER_DECK, *CAPTURE_DECK]
+    parser.add_argument(
+        "--only", nargs="+", choices=faults, help="only these faults, each so often (all)"
+    )
     pooler = bouncer.OLD if os.environ.get("POOLER") == "1" else os.environ.get("POOLER", "")
     forms = ("", bouncer.OLD, bouncer.NEW)
     parser.add_argument(
@@ -139,6 +153,12 @@ def _arguments() -> Namespace:
         help="with Kafka, RabbitMQ, relays to both and consumers of both (without)",
     )
     parser.add_argument(
+        "--cdc",
+        action="store_true",
+        default=os.environ.get("CDC") == "1",
+        help="with the brokers, and everything leaves for Kafka by Debezium (without)",
+    )
+    parser.add_argument(
         "--controls",
         nargs="*",
         choices=DECKS,
@@ -149,8 +169,10 @@ def _arguments() -> Namespace:
     )
     parser.add_argument("--reports", type=Path, default=REPORTS)
     arguments = parser.parse_args()
+    arguments.brokers = arguments.brokers or arguments.cdc
     if arguments.controls is None:
-        without = () if arguments.brokers else AT_BROKERS
+        without = AT_CAPTURE if arguments.brokers else AT_BROKERS
+        without = () if arguments.cdc else without
         arguments.controls = [each for each in DECKS if each not in without]
     return arguments
 

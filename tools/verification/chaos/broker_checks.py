@@ -18,8 +18,10 @@ from tools.verification.chaos.checks import UNFINISHED, WRONG
 MISSING, DISORDERED, REPEATED = "missing", "disordered", "repeated_read_committed"
 EFFECTS_DOUBLED, EFFECTS_LOST = "effects_doubled", "effects_lost"
 PROMISED = (MISSING, DISORDERED, REPEATED, EFFECTS_DOUBLED, EFFECTS_LOST)
-# Not a violation: RabbitMQ promises each message at least once.
-REPEATED_RABBITMQ = "repeated_rabbitmq"
+# Not violations: RabbitMQ and Debezium promise each message at least once.
+REPEATED_RABBITMQ, REPEATED_CAPTURE = "repeated_rabbitmq", "repeated_cdc"
+# Rows that were written for Debezium.
+CAPTURED = "captured"
 
 # The integration events of each domain event, in order.
 _STATUS, _DETAILS = "orders.order_status_changed", "orders.order_details"
@@ -85,6 +87,7 @@ PENDING = """
          + (SELECT count(*) FROM eventstore_early_message WHERE consumer = %(name)s)
 """
 EFFECTS = "SELECT event_id, stream, position, sequence FROM chaos_effect WHERE consumer = %s"
+ROWS = "SELECT coalesce(last_value, 0) FROM eventstore_integration_outbox_number_seq"
 COUNTED = """
     SELECT data->>'event_id' FROM eventstore_event
     WHERE type = 'chaos.counted' AND data->>'consumer' = %s
@@ -120,19 +123,22 @@ class Consumed:
 @dataclass(frozen=True)
 class Found:
     """expected: by id, in the order of the log. relayed: name of a relay -> its cursor, read before
-    the messages. records: by broker, in its order. consumed: by broker."""
+    the messages. records: by broker, in its order. consumed: by broker. captured: how many rows
+    were written for Debezium, where the publications leave by it; else None."""
 
     expected: Mapping[str, Expected]
     relayed: Mapping[str, int]
     records: Mapping[str, Sequence[Record]]
     consumed: Mapping[str, Consumed]
+    captured: int | None = None
 
 
 class BrokerChecker:
-    """tapped: what the tap of RabbitMQ has brought so far."""
+    """captured: whether the publications leave by Debezium. tapped: what the tap of RabbitMQ has
+    brought so far."""
 
-    def __init__(self, brokers: Brokers, database: str) -> None:
-        self.brokers, self.database = brokers, database
+    def __init__(self, brokers: Brokers, database: str, *, captured: bool = False) -> None:
+        self.brokers, self.database, self.captured = brokers, database, captured
         self.tapped: list[Record] = []
 
     def settle(self, *, seconds: float) -> float | None:
@@ -176,7 +182,8 @@ class BrokerChecker:
                 rabbitmq.NAME: tuple(self.tapped),
             }
             consumed = {name: self._consumed(connection, name, records[name]) for name in NAMES}
-        return Found(expected, relayed, records, consumed)
+            row = connection.execute(ROWS).fetchone() if self.captured else None
+        return Found(expected, relayed, records, consumed, row[0] if row else None)
 
     def _consumed(
         self, connection: psycopg.Connection, name: str, records: Sequence[Record]
@@ -222,13 +229,20 @@ def violations(found: Found) -> Iterator[tuple[str, str, list[str]]]:
 
 def counted(found: Found) -> Counter[str]:
     """For the report."""
-    tapped = found.records[rabbitmq.NAME]
-    return Counter(
+    counts = Counter(
         {
             "integration_events": len(found.expected),
-            REPEATED_RABBITMQ: len(tapped) - len({each.id for each in tapped}),
+            REPEATED_RABBITMQ: _count_repeats(found.records[rabbitmq.NAME]),
         }
     )
+    if found.captured is not None:
+        counts[REPEATED_CAPTURE] = _count_repeats(found.records[kafka.NAME])
+        counts[CAPTURED] = found.captured
+    return counts
+
+
+def _count_repeats(records: Sequence[Record]) -> int:
+    return len(records) - len({each.id for each in records})
 
 
 def _of_broker(found: Found, broker: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -260,7 +274,7 @@ def _of_broker(found: Found, broker: str) -> Iterator[tuple[str, str, list[str]]
             != Expected(each.type, each.stream, each.position, each.sequence)
         ],
     )
-    if broker == kafka.NAME:
+    if broker == kafka.NAME and found.captured is None:
         yield (
             "a read_committed reader of kafka sees each event once",
             REPEATED,

@@ -9,6 +9,7 @@ import psutil
 import psycopg
 
 from tools.verification.chaos.brokers import Brokers
+from tools.verification.chaos.capture import NAME as CONNECT
 from tools.verification.chaos.nemesis import AMBUSH_SECONDS, Nemesis
 from tools.verification.chaos.plan import Fault
 from tools.verification.chaos.stage import CONSUMING, WORKERS, Stage
@@ -37,6 +38,9 @@ BROKER_DECK = {
     "silence_rabbitmq": 1,
     "fill_rabbitmq": 1,
 }
+# With Debezium also these.
+CAPTURE_DECK = {"kill_connect": 4, "stop_connect": 1, "hand_over": 2}
+HANDED_OVER = "orders.published"
 
 
 class BrokerNemesis(Nemesis):
@@ -113,6 +117,27 @@ class BrokerNemesis(Nemesis):
         alarms = self.brokers.alarm(fault.seconds)
         return int("disk" in alarms), f"{alarms or 'it did not answer'}, for {fault.seconds} s"
 
+    def kill_connect(self, fault: Fault) -> tuple[int, str]:
+        """Kafka Connect, while it reads."""
+        state = self._await_capture()
+        return self.stage.keeper.send(CONNECT, signal.SIGKILL), f"its task was {state or 'absent'}"
+
+    def stop_connect(self, fault: Fault) -> tuple[int, str]:
+        self._await_capture()
+        return self._stop(CONNECT, fault.seconds)
+
+    def hand_over(self, fault: Fault) -> tuple[int, str]:
+        """To the relay and back to Debezium."""
+        assert self.stage.capture is not None
+        self._await_broker("kafka")
+        self._await_capture()
+        done, outputs = 0, []
+        for way in ("relay", "cdc"):
+            ok, output = self.stage.capture.move(self.stage.command_settings(), HANDED_OVER, way)
+            done += ok
+            outputs.append(output)
+        return int(done == 2), "; ".join(outputs)
+
     def stop_faults(self) -> None:
         for process in self._stopped:
             _resume(process)
@@ -140,6 +165,14 @@ class BrokerNemesis(Nemesis):
         until = monotonic() + BACK_SECONDS
         while not self.brokers.answers(name) and monotonic() < until:
             sleep(0.2)
+
+    def _await_capture(self) -> str:
+        """Until Debezium reads, for BACK_SECONDS at most. Returns the state of its task."""
+        assert self.stage.capture is not None
+        until = monotonic() + BACK_SECONDS
+        while (state := self.stage.capture.state()) != "RUNNING" and monotonic() < until:
+            sleep(0.2)
+        return state
 
     def _await_relay(self, seconds: float = AMBUSH_SECONDS) -> psutil.Process | None:
         """A process of a worker that publishes just now; None after so many seconds."""

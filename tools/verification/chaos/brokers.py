@@ -22,6 +22,7 @@ from tools.devserver.account import Account
 from tools.devserver.errors import LauncherError
 from tools.devserver.ports import HOST
 from tools.devserver.processes import Program, Running
+from tools.verification.chaos.capture import Capture
 from tools.verification.chaos.proxy import Network, Proxy
 
 NAMES = (kafka.NAME, rabbitmq.NAME)
@@ -34,6 +35,8 @@ TABLE = """
     );
     CREATE INDEX ON chaos_effect (consumer, event_id);
 """
+# The beginnings of the names of topics; a Kafka Connect keeps its connectors in some of them.
+OURS = ("events.", "relays.", "connect.", "__debezium-heartbeat.")
 EXCHANGE, TAP = "domain-events", "chaos.tap"
 DEAD = ".dlq"
 PATIENCE_SECONDS = 60.0
@@ -90,9 +93,12 @@ class _BehindProxy:
 
 
 class Brokers:
-    """settings: of processes that use them, through the proxies."""
+    """settings: of processes that use them, through the proxies. capture: Kafka Connect, where it
+    takes part."""
 
-    def __init__(self, path: Path, running: list[Running], network: Network) -> None:
+    def __init__(
+        self, path: Path, running: list[Running], network: Network, *, with_capture: bool = False
+    ) -> None:
         self.owner = account.of_services()
         self.home = account.home(path, self.owner)
         self.proxies = {name: network.proxy_to(0) for name in NAMES}
@@ -108,6 +114,9 @@ class Brokers:
             environment.KAFKA: kafka.url(self.home, self.proxies[kafka.NAME].port),
             environment.RABBITMQ: rabbitmq.url(self.home, self.proxies[rabbitmq.NAME].port),
         }
+        self.capture: Capture | None = None
+        if with_capture:
+            self.capture = Capture(path, self.home, self.owner, self.settings)
 
     def prepare(self, database: str) -> None:
         """Empty topics and queues, and the table of the effects."""
@@ -218,7 +227,7 @@ class Brokers:
 
     def _ours(self, admin: AdminClient) -> list[str]:
         names = admin.list_topics(timeout=READY_SECONDS).topics
-        return [each for each in names if each.startswith(("events.", "relays."))]
+        return [each for each in names if each.startswith(OURS)]
 
     def _client(self, group: str, extra: Mapping[str, Any]) -> dict[str, Any]:
         return {

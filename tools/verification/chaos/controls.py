@@ -26,9 +26,13 @@ DECKS = {
     "asynchronous_commit": {"kill_postgres": 1},
     "cursor_before_acknowledgement": {"reset_rabbitmq": 1},
     "offset_before_effect": {"reset_rabbitmq": 1},
+    "cursor_before_rows": {"kill_connect": 1},
 }
-# These need Kafka and RabbitMQ; until everything is consumed, nothing counts as lost.
-AT_BROKERS, CONSUMED_SECONDS = ("cursor_before_acknowledgement", "offset_before_effect"), 30.0
+# These need Kafka and RabbitMQ, and these also Debezium; until everything is consumed, nothing
+# counts as lost.
+AT_CAPTURE = ("cursor_before_rows",)
+AT_BROKERS = ("cursor_before_acknowledgement", "offset_before_effect", *AT_CAPTURE)
+CONSUMED_SECONDS = 30.0
 ASYNCHRONOUS = {
     "synchronous_commit": "off",
     "wal_writer_delay": "'10s'",
@@ -50,6 +54,7 @@ SHOWS_AS = {
     "cursor_before_acknowledgement": {
         f"{broker} has every event that its relay has passed" for broker in ("kafka", "rabbitmq")
     },
+    "cursor_before_rows": {"kafka has every event that its relay has passed"},
     "offset_before_effect": {
         f"the consumer of {broker} has passed no event without its effect"
         for broker in ("kafka", "rabbitmq")
@@ -61,7 +66,8 @@ def control(stage: Stage, seed: int, mistake: str, options: Options) -> tuple[bo
     """Whether the checker has found the mistake, and the result."""
     options = replace(options, deck=DECKS[mistake])
     if mistake in AT_BROKERS:
-        options = replace(options, settle=CONSUMED_SECONDS, brokers=True)
+        captured = mistake in AT_CAPTURE
+        options = replace(options, settle=CONSUMED_SECONDS, brokers=True, capture=captured)
         result = run(stage, seed, options, sabotage=mistake, by=BrokerNemesis)
     elif mistake in MISTAKES:
         result = run(stage, seed, options, sabotage=mistake)

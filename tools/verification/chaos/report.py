@@ -24,8 +24,10 @@ def line(result: Result, controls: Mapping[str, bool]) -> str:
     figures |= {name: counts.get(name, 0) for name in PROMISED}
     if result.brokers:
         figures |= {name: counts.get(name, 0) for name in broker_checks.PROMISED}
-        repeated = broker_checks.REPEATED_RABBITMQ
-        figures[repeated] = result.hits.get(repeated, 0)
+        at_least_once = [broker_checks.REPEATED_RABBITMQ]
+        if result.capture:
+            at_least_once += [broker_checks.REPEATED_CAPTURE, broker_checks.CAPTURED]
+        figures |= {name: result.hits.get(name, 0) for name in at_least_once}
     return json.dumps(figures | {"controls_red": sum(controls.values())})
 
 

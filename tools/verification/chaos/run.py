@@ -39,7 +39,8 @@ MUST_HIT = ("killed_in_a_transaction", "client_retries", "responses_replayed", "
 @dataclass(frozen=True)
 class Options:
     """rate: orders a second. gap: range of seconds between two faults. brokers: whether Kafka and
-    RabbitMQ take part. must_hit: what must have happened."""
+    RabbitMQ take part. capture: whether all publications leave by Debezium. must_hit: what must
+    have happened."""
 
     seconds: float
     rate: float
@@ -48,6 +49,7 @@ class Options:
     deck: dict[str, int] = field(default_factory=lambda: plan.DECK)
     settle: float = SETTLE_SECONDS
     brokers: bool = False
+    capture: bool = False
     must_hit: Sequence[str] = MUST_HIT
 
 
@@ -67,6 +69,7 @@ class Result:
     violations: list[Violation]
     must_hit: Sequence[str] = MUST_HIT
     brokers: bool = False
+    capture: bool = False
 
     @property
     def passed(self) -> bool:
@@ -96,8 +99,13 @@ def run(
     database = new_database(stage, f"chaos_{seed}_{sabotage or 'plain'}")
     shop = prepare(database, options.customers)
     restarts = stage.keeper.restarts
-    at_brokers = _prepared_brokers(stage, database) if options.brokers else None
-    with stage.running(database, sabotage=sabotage, with_brokers=options.brokers):
+    at_brokers = _prepared_brokers(stage, database, options) if options.brokers else None
+    with stage.running(
+        database,
+        sabotage=sabotage,
+        with_brokers=options.brokers,
+        with_capture=options.capture,
+    ):
         customers = Customers(stage.urls, shop["tokens"], STAFF)
         names, skus = sorted(set(shop["tokens"]) - {STAFF}), by_popularity(seed)
         planned = [*plan_orders(seed, skus, names, rate=options.rate, seconds=options.seconds)]
@@ -127,13 +135,14 @@ def run(
         violations=violations,
         must_hit=options.must_hit,
         brokers=options.brokers,
+        capture=options.capture,
     )
 
 
-def _prepared_brokers(stage: Stage, database: str) -> BrokerChecker:
+def _prepared_brokers(stage: Stage, database: str, options: Options) -> BrokerChecker:
     assert stage.brokers is not None
     stage.brokers.prepare(database)
-    return BrokerChecker(stage.brokers, database)
+    return BrokerChecker(stage.brokers, database, captured=options.capture)
 
 
 def _settled_and_checked(

@@ -124,6 +124,25 @@ def cursor_before_acknowledgement() -> None:
     Pump._batch = batch
 
 
+def cursor_before_rows() -> None:
+    """Moves the cursor of a relay, then writes the rows for Debezium: a worker that dies between
+    the two loses them."""
+    from eventstore.messaging.cdc import outbox
+
+    write = outbox.write
+
+    def write_later(relay: str, messages: Sequence[Any]) -> None:
+        def act() -> None:
+            if messages and random.random() < DEATHS:
+                os.kill(os.getpid(), signal.SIGKILL)
+            with transaction.atomic():
+                write(relay, messages)
+
+        transaction.on_commit(act)
+
+    outbox.write = write_later
+
+
 def offset_before_effect() -> None:
     """Moves the offset of Kafka, and acknowledges to RabbitMQ, before the messages are stored: a
     consumer that dies between the two loses them."""
@@ -176,6 +195,7 @@ MISTAKES = {
         refund_without_key,
         charge_without_key,
         cursor_before_acknowledgement,
+        cursor_before_rows,
         offset_before_effect,
     )
 }

@@ -21,6 +21,8 @@ from tools.devserver.processes import Program, Running
 from tools.verification import bouncer
 from tools.verification.chaos import webhooks
 from tools.verification.chaos.brokers import NAMES, Brokers
+from tools.verification.chaos.capture import NAME as CONNECT
+from tools.verification.chaos.capture import Capture
 from tools.verification.chaos.clocks import Clock
 from tools.verification.chaos.proxy import Network, Proxy
 
@@ -153,6 +155,8 @@ class Stage:
         self.web_ports = {name: ports.free() for name in WEBS}
         self.database = self.server
         self.unsafe = self.uses_brokers = False
+        # Kafka Connect, if the run uses it.
+        self.capture: Capture | None = None
 
     @property
     def urls(self) -> list[str]:
@@ -163,18 +167,31 @@ class Stage:
 
     @contextmanager
     def running(
-        self, database: str, *, sabotage: str = "", with_brokers: bool = False
+        self,
+        database: str,
+        *,
+        sabotage: str = "",
+        with_brokers: bool = False,
+        with_capture: bool = False,
     ) -> Iterator[None]:
-        """Run all programs on this database. sabotage: the mistake of workers and consumers."""
+        """Run all programs on this database. sabotage: the mistake of workers and consumers.
+        with_capture: all publications leave by Debezium."""
         self.database, self.uses_brokers = database, with_brokers
+        self.capture = self.brokers.capture if self.brokers and with_capture else None
+        if self.capture:
+            self.capture.name_slot(database)
         ours = self._programs(sabotage)
         try:
             for program in ours:
                 self.keeper.start(program)
             self.wait_until_ready()
+            if self.capture:
+                self.capture.hand_over(self.command_settings())
             yield
         finally:
             self.keeper.dismiss([program.name for program in ours])
+            if self.capture:
+                self.capture.forget(self.server)
 
     def move_to(self, server: str) -> None:
         """Point the database's address to another server, and reset connections to the old one."""
@@ -234,7 +251,7 @@ class Stage:
     def heal(self) -> None:
         for proxy in self.proxies.values():
             proxy.heal()
-        for name in (*WEBS, *WORKERS, "beat", *CONSUMING, *NAMES):
+        for name in (*WEBS, *WORKERS, "beat", *CONSUMING, *NAMES, CONNECT):
             self.keeper.send(name, signal.SIGCONT)
         self.clock.set_right()
 
@@ -252,7 +269,19 @@ class Stage:
             self._named(_consuming(name, self._environment(name, "worker"), sabotage), name)
             for name in (CONSUMING if self.uses_brokers else ())
         ]
-        return [*webs, *workers, self._named(beat, "beat"), *consuming]
+        capture = (
+            [self.capture.program(_through(self.database, self.proxies["worker"]))]
+            if self.capture
+            else []
+        )
+        return [*webs, *workers, self._named(beat, "beat"), *consuming, *capture]
+
+    def command_settings(self) -> dict[str, str]:
+        """Of a command of an operator."""
+        return self._environment("operator", "web", clock=False) | {
+            "EVENTSTORE_WAKE_WORKERS": "0",
+            "LOG_LEVEL": "ERROR",
+        }
 
     def _named(self, program: Program, name: str) -> Program:
         return replace(program, name=name, log=folder.log(self.path, name))
@@ -267,6 +296,7 @@ class Stage:
             "CELERY_BROKER_URL": _through(self.broker, self.proxies["broker"]),
             **(bouncer.SETTINGS[self.pooler] if self.pooler else {}),
             **(self.brokers.settings if self.brokers and self.uses_brokers else {}),
+            **(self.capture.settings if self.capture else {}),
             "PGAPPNAME": name,
             "SECRET_KEY": "only-for-chaos",
             "STRIPE_WEBHOOK_SECRETS": webhooks.SECRET,

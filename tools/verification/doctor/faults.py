@@ -1,14 +1,13 @@
 """One fault or more for each check of the doctor: injected for real, and repaired afterwards."""
 
 import json
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from django.conf import settings
@@ -17,7 +16,9 @@ from django.test.utils import override_settings
 from django.utils import timezone
 
 from eventstore import postgres, registry
+from eventstore import settings as ours
 from eventstore.delivery import heartbeats
+from eventstore.messaging.cdc.ways import REFILL, TO_CDC
 from eventstore.messaging.transport import BrokerState, QueueState
 from eventstore.operations import control, doctor
 from eventstore.operations.doctor import Check, Limits, broker, relays, server, sessions
@@ -25,9 +26,15 @@ from eventstore.operations.lag import Lag
 from eventstore.outbox import cursors
 from eventstore.postgres import execute, rows
 from eventstore.projections import rebuild
-from eventstore.subscriptions import Consumer, Publication, Relay
+from eventstore.subscriptions import AVRO, Consumer, Publication, Relay
+from eventstore.webhooks import secrets
+
+from . import aws, captured
+from .ports import refused_port
 
 LIMITS = Limits()
+# Of the secrets of webhooks: the key that the settings have.
+KEY_ID = secrets.key_id(ours.webhook_keys()[0])
 # A limit for faults that the doctor reports only after minutes otherwise.
 SOON = timedelta(seconds=0.2)
 WAIT_SECONDS = 0.4
@@ -50,9 +57,40 @@ PARK = """
     SELECT 'eventstore.snapshots', number, 'a', %s, 12, now() + %s, 'Boom'
     FROM generate_series(1, %s) AS number
 """
+FAIL = """
+    INSERT INTO eventstore_parked (subscription, position, key, status, attempts, due_at, error,
+        traceback, parked_at)
+    VALUES ('eventstore.snapshots', 1, 'a', %s, 5, now() + %s, 'Boom', 'Boom', now() - %s::interval)
+"""
 RUN_SAGA = """
     INSERT INTO eventstore_saga (saga, key, status, state, position, correlation_id, deadline_at)
     VALUES ('doctor', 'a', %s, '{}', 1, gen_random_uuid(), now() + %s)
+"""
+ADD_WEBHOOK = """
+    WITH endpoint AS (
+        INSERT INTO eventstore_webhook_endpoint
+            (id, owner, is_for_all, url, types, after, status, disabled_reason, disabled_at, salt,
+             key_id, queued, rest_until)
+        SELECT gen_random_uuid(), 'doctor', false, 'https://doctor.example/', '["*"]', 0, status,
+               CASE WHEN status = 'disabled' THEN 'gone' ELSE '' END, now(), '', key, 1, now() - ago
+        FROM (VALUES (%s::text, %s::interval, %s::text)) AS given(status, ago, key)
+        RETURNING id, rest_until
+    ), message AS (
+        INSERT INTO eventstore_webhook_message (id, type, key, position, body)
+        VALUES (gen_random_uuid(), 'doctor.nothing', 'doctor-1', 1, '{}')
+        RETURNING id
+    )
+    INSERT INTO eventstore_webhook_delivery (endpoint_id, message_id, key, bytes, due_at, until)
+    SELECT endpoint.id, message.id, 'doctor-1', 2, rest_until, now() + interval '1 day'
+    FROM endpoint, message
+"""
+REMOVE_WEBHOOK = """
+    WITH deliveries AS (
+        DELETE FROM eventstore_webhook_delivery WHERE key = 'doctor-1'
+    ), messages AS (
+        DELETE FROM eventstore_webhook_message WHERE key = 'doctor-1'
+    )
+    DELETE FROM eventstore_webhook_endpoint WHERE owner = 'doctor'
 """
 ADD_HEARTBEAT = """
     INSERT INTO eventstore_heartbeat (kind, name, backend, at)
@@ -95,6 +133,9 @@ REMOVE_EPOCH = """
     SET mark = (SELECT mark FROM eventstore_epoch WHERE reason <> 'went back'
         ORDER BY number DESC LIMIT 1)
 """
+# As after a restore into another server.
+MOVE_LOG = "UPDATE eventstore_epoch SET system_identifier = system_identifier + 1"
+MOVE_LOG_BACK = "UPDATE eventstore_epoch SET system_identifier = system_identifier - 1"
 FAIL_RELAY = """
     INSERT INTO eventstore_relay (name, token, settled, holder, until, error, failed_at)
     VALUES ('doctor@nowhere', 1, 0, 'nobody', now(), 'Boom', now() - interval '1 minute')
@@ -115,6 +156,13 @@ ADD_OFFSET = """
 REMOVE_OFFSET = "DELETE FROM eventstore_consumer_offset WHERE consumer = 'doctor.reader'"
 REMOVE_READER = "DELETE FROM eventstore_heartbeat WHERE kind = 'consumer doctor.reader'"
 REMOVE_RELAY = "DELETE FROM eventstore_relay WHERE name = 'doctor@nowhere'"
+
+DELETE_SCHEMAS = (
+    "UPDATE eventstore_subject_version SET deleted = true WHERE subject LIKE 'events.%%'"
+)
+RESTORE_SCHEMAS = (
+    "UPDATE eventstore_subject_version SET deleted = false WHERE subject LIKE 'events.%%'"
+)
 
 LATER = timedelta(hours=1)
 EARLIER = -LATER
@@ -233,20 +281,33 @@ def _failed_rebuild() -> Iterator[None]:
 
 
 @contextmanager
+def _stalled_rebuild() -> Iterator[None]:
+    """No worker takes it."""
+    name = rebuild.projections()[0]
+    rebuild.request(name, who="doctor")
+    time.sleep(WAIT_SECONDS)
+    try:
+        yield
+    finally:
+        rebuild.cancel(name, who="doctor")
+        execute("DELETE FROM eventstore_rebuild_share").close()
+        execute("DELETE FROM eventstore_rebuild").close()
+
+
+@contextmanager
 def _no_broker() -> Iterator[None]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # without listening
-        url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
-        with _set("CELERY_BROKER_URL", url), _set("EVENTSTORE_WAKE_WORKERS", True):
-            yield
+    with (
+        refused_port() as port,
+        _set("CELERY_BROKER_URL", f"redis://127.0.0.1:{port}/0"),
+        _set("EVENTSTORE_WAKE_WORKERS", True),
+    ):
+        yield
 
 
 @contextmanager
 def _broker_down() -> Iterator[None]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # without listening
-        with _rabbitmq_at(f"amqp://127.0.0.1:{taken.getsockname()[1]}/"):
-            yield
+    with refused_port() as port, _rabbitmq_at(f"amqp://127.0.0.1:{port}/"):
+        yield
 
 
 def _rabbitmq_at(url: str) -> AbstractContextManager[None]:
@@ -264,19 +325,32 @@ READER = "doctor.reader"
 @contextmanager
 def _reader(*, found: int | None = None, reached: int = 0, is_heard: bool = True) -> Iterator[None]:
     """A consumer of Kafka that has read up to offset 10. is_heard: it sends heartbeats."""
+    with (
+        _consumer("kafka", is_heard=is_heard),
+        _set("EVENTSTORE_BROKERS", {"kafka": KAFKA}),
+        _executed(ADD_OFFSET, REMOVE_OFFSET, (found, reached)),
+    ):
+        yield
+
+
+@contextmanager
+def _consumer(broker: str, *, is_heard: bool = True) -> Iterator[None]:
     subscriptions: Any = registry.subscriptions()
-    subscriptions[READER] = Consumer("kafka", ["events.doctor"], {})
+    subscriptions[READER] = Consumer(broker, ["events.doctor"], {})
     try:
-        with (
-            _set("EVENTSTORE_BROKERS", {"kafka": KAFKA}),
-            _executed(ADD_OFFSET, REMOVE_OFFSET, (found, reached)),
-            _executed("SELECT", REMOVE_READER),
-        ):
+        with _executed("SELECT", REMOVE_READER):
             if is_heard:
                 heartbeats.note(heartbeats.consumer(READER))
             yield
     finally:
         del subscriptions[READER]
+
+
+@contextmanager
+def _on_aws(fault: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """With a consumer, whose queue and topic it needs."""
+    with _consumer(aws.NAME), fault():
+        yield
 
 
 def _broker_has(**parts: Any) -> Sequence[Check]:
@@ -291,6 +365,28 @@ def _broker_has(**parts: Any) -> Sequence[Check]:
 
 
 @contextmanager
+def _no_registry() -> Iterator[None]:
+    with (
+        refused_port() as port,
+        _set("EVENTSTORE_SCHEMA_REGISTRY", {"url": f"http://127.0.0.1:{port}"}),
+    ):
+        yield
+
+
+@contextmanager
+def _unregistered() -> Iterator[None]:
+    """A relay that writes in Avro what the registry does not have."""
+    context = next(iter(registry.published_types())).partition(".")[0]
+    name, subscriptions = f"{context}.doctor@nowhere", cast(Any, registry.subscriptions())
+    subscriptions[name] = Relay(Publication({}, encoding=AVRO), "nowhere")
+    try:
+        with _executed(DELETE_SCHEMAS, RESTORE_SCHEMAS):
+            yield
+    finally:
+        del subscriptions[name]
+
+
+@contextmanager
 def _a_relay() -> Iterator[None]:
     subscriptions: Any = registry.subscriptions()
     subscriptions["doctor@nowhere"] = Relay(Publication({}), "nowhere")
@@ -298,6 +394,11 @@ def _a_relay() -> Iterator[None]:
         yield
     finally:
         del subscriptions["doctor@nowhere"]
+
+
+def _webhook(status: str, *, ago: str, key: str) -> AbstractContextManager[None]:
+    """An endpoint, and a delivery that was due so long ago."""
+    return _executed(ADD_WEBHOOK, REMOVE_WEBHOOK, (status, ago, key))
 
 
 def _a_late_relay() -> Sequence[Lag]:
@@ -411,10 +512,9 @@ def _away() -> Iterator[None]:
     """The server cannot be reached."""
     database = transaction.get_connection()
     was = database.settings_dict["PORT"]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+    with refused_port() as port:
         database.close()
-        database.settings_dict["PORT"] = taken.getsockname()[1]
+        database.settings_dict["PORT"] = port
         try:
             yield
         finally:
@@ -442,6 +542,10 @@ def _parked(status: str, due: timedelta, count: int) -> Inject:
     return partial(_executed, PARK, "DELETE FROM eventstore_parked", (status, due, count))
 
 
+def _failing() -> AbstractContextManager[None]:
+    return _executed(FAIL, "DELETE FROM eventstore_parked", ("failed", LATER, "2 minutes"))
+
+
 def _saga(status: str, deadline: timedelta) -> Inject:
     return partial(_executed, RUN_SAGA, "DELETE FROM eventstore_saga", (status, deadline))
 
@@ -463,13 +567,13 @@ FAULTS: dict[str, Fault] = {
     "database": Fault(_away),
     "fence": Fault(_open_append, LIMITS._replace(fence=SOON)),
     "fence/prepared": Fault(_prepared_append, LIMITS._replace(fence=SOON)),
-    "held-lane": Fault(
+    "held-subscription": Fault(
         lambda: open_transaction("UPDATE eventstore_subscription SET moved_at = now()"),
         LIMITS._replace(held=SOON),
     ),
-    "dead-lane": Fault(_dead_subscription),
-    "paused-lane": Fault(_paused),
-    "retired-lane": Fault(
+    "dead-subscription": Fault(_dead_subscription),
+    "paused-subscription": Fault(_paused),
+    "retired-subscription": Fault(
         partial(
             _executed,
             "INSERT INTO eventstore_subscription (name) VALUES ('doctor')",
@@ -478,6 +582,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "dead-letters": Fault(_parked("dead", LATER, 1)),
     "parked": Fault(_parked("failed", LATER, LIMITS.parked)),
+    "failing": Fault(_failing),
     "lease": Fault(_parked("leased", EARLIER, 1)),
     "saga-attention": Fault(_saga("NEEDS_ATTENTION", LATER)),
     "saga-late": Fault(_saga("PAYING", EARLIER)),
@@ -486,6 +591,7 @@ FAULTS: dict[str, Fault] = {
     "no-beat": Fault(_no_heartbeat(heartbeats.BEAT)),
     "deaf-worker": Fault(_deaf_worker, LIMITS._replace(silent=SILENT)),
     "rebuild": Fault(_failed_rebuild),
+    "rebuild/stalled": Fault(_stalled_rebuild, LIMITS._replace(rebuild=SOON)),
     "broker": Fault(_no_broker),
     "broker-alarm": Fault(
         _rabbitmq,
@@ -519,6 +625,7 @@ FAULTS: dict[str, Fault] = {
         )
     ),
     "log-epoch": Fault(partial(_executed, BEGIN_EPOCH, REMOVE_EPOCH)),
+    "log-epoch/copied": Fault(partial(_executed, MOVE_LOG, MOVE_LOG_BACK)),
     "connections": Fault(
         partial(_executed, LIMIT_CONNECTIONS.format(limit=1), LIMIT_CONNECTIONS.format(limit=-1))
     ),
@@ -560,6 +667,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "indexes": Fault(_index_gone),
     "broker-unreachable": Fault(_broker_down),
+    "broker-unreachable/aws": Fault(partial(_on_aws, aws.unreachable)),
+    "topic-missing/aws": Fault(partial(_on_aws, aws.empty)),
+    "queue-differs/aws": Fault(partial(_on_aws, aws.made_otherwise)),
     "topic-missing": Fault(
         lambda: _rabbitmq_at("amqp://127.0.0.1/"),
         checks=_broker_has(missing=["domain-events"]),
@@ -586,6 +696,30 @@ FAULTS: dict[str, Fault] = {
     ),
     "relay": Fault(partial(_executed, FAIL_RELAY, REMOVE_RELAY)),
     "relay-lease": Fault(partial(_executed, KILL_RELAY, REMOVE_RELAY)),
+    "webhooks-late": Fault(partial(_webhook, "enabled", ago="1 hour", key=KEY_ID)),
+    "webhook-disabled": Fault(partial(_webhook, "disabled", ago="0 s", key=KEY_ID)),
+    "webhook-key": Fault(partial(_webhook, "enabled", ago="0 s", key="another")),
+    "schema-registry": Fault(_no_registry),
+    "schema-unregistered": Fault(_unregistered),
+    "cdc-slot": Fault(captured.relay),
+    "cdc-slot/lost": Fault(captured.lost),
+    "cdc-slot/another": Fault(captured.of_another_kind),
+    "cdc-slot/no-publication": Fault(partial(captured.published, "DROP PUBLICATION {name}")),
+    "cdc-slot/publication": Fault(
+        partial(captured.published, "ALTER PUBLICATION {name} SET (publish = 'insert, update')")
+    ),
+    "cdc-inactive": Fault(captured.unread),
+    "cdc-behind": Fault(partial(captured.behind, pending=5), LIMITS._replace(slot_bytes=1 << 20)),
+    "cdc-heartbeat": Fault(captured.behind, LIMITS._replace(slot_bytes=1 << 20)),
+    "cdc-synchronous": Fault(captured.synchronous),
+    "cdc-wal-limit": Fault(partial(captured.read, keep=captured.UNLIMITED)),
+    "cdc-wal-limit/near": Fault(captured.near_the_end),
+    "cdc-handover": Fault(partial(captured.read, way=TO_CDC)),
+    "cdc-handover/refill": Fault(partial(captured.read, way=REFILL)),
+    "cdc-connect": Fault(captured.without_connect),
+    "cdc-connect/another": Fault(partial(captured.connect_that_answers, 200, {})),
+    "cdc-task": Fault(partial(captured.connect_that_answers, 200, captured.FAILED_TASK)),
+    "cdc-task/missing": Fault(partial(captured.connect_that_answers, 404, {})),
     "unreadable-events": Fault(_unreadable),
     "schema-drift": Fault(_no_schemas),
 }
@@ -595,10 +729,12 @@ POSSIBLE = {
     "fence/prepared": ALLOWS_PREPARE,
     "prepared-transaction": ALLOWS_PREPARE,
     "replication-role": IS_SUPERUSER,
+    **{name: captured.IS_ALLOWED for name in FAULTS if name.startswith("cdc-")},
 }
 
 
 def possible() -> dict[str, Fault]:
-    """The faults that can be injected on this server, by this role."""
+    """The faults that can be injected on this server, by this role, with these packages."""
     allowed = {name: rows(query) == [(True,)] for name, query in POSSIBLE.items()}
+    allowed |= {name: not aws.missing() for name in FAULTS if name.endswith("/aws")}
     return {name: fault for name, fault in FAULTS.items() if allowed.get(name, True)}

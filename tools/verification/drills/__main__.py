@@ -11,7 +11,8 @@ from time import time
 
 from tools.devserver import environment
 from tools.devserver.programs import ROOT
-from tools.verification.drills import drill
+from tools.verification.chaos.brokers import SETTINGS_MODULE
+from tools.verification.drills import capture, drill
 from tools.verification.drills.drill import CHARGED_TWICE, DRILLS, Options
 
 REPORTS = ROOT / ".chaos"
@@ -24,6 +25,8 @@ def main() -> int:
     # The drills kill their servers, so they never use those of the environment.
     for name in (environment.DATABASE, environment.REDIS, environment.BROKER):
         os.environ.pop(name, None)
+    if arguments.cdc:
+        return _captured(arguments)
     results = []
     for name in arguments.drills:
         results.append(drill.run(name, arguments.seed, arguments.options, logs=arguments.reports))
@@ -49,6 +52,25 @@ def main() -> int:
     return 0 if all(each.passed for each in results) and all(reds.values()) and not missed else 1
 
 
+def _captured(arguments: Namespace) -> int:
+    """The failovers with Debezium, in place of the others."""
+    if absent := capture.missing():
+        print(f"Not run: {absent}")
+        return 1
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS_MODULE
+    for name in (environment.KAFKA, environment.RABBITMQ, environment.CONNECT):
+        os.environ.pop(name, None)
+    results = []
+    for name in arguments.cdc_drills:
+        results.append(found := capture.run(name, arguments.seed, arguments.options))
+        print(f"{name}: {found.figures}", flush=True)
+        print("\n".join(f"  refused: {each}" for each in found.refused))
+        print("\n".join(f"  {each}" for each in found.violations))
+    figures = [each.figures for each in results]
+    print(json.dumps({"seed": arguments.seed, "drills": figures}))
+    return 0 if all(each.passed for each in results) else 1
+
+
 def _control(arguments: Namespace) -> bool:
     name = "asynchronous-failover"
     result = drill.run(
@@ -72,6 +94,15 @@ def _arguments() -> Namespace:
         "--seed", type=int, default=int(os.environ.get("SEED") or int(time()) % 1_000_000)
     )
     parser.add_argument("--drills", nargs="+", choices=DRILLS, default=list(DRILLS), help="all")
+    parser.add_argument(
+        "--cdc",
+        action="store_true",
+        default=os.environ.get("CDC") == "1",
+        help="in place of them the failovers while everything leaves for Kafka by Debezium",
+    )
+    parser.add_argument(
+        "--cdc-drills", nargs="+", choices=capture.DRILLS, default=list(capture.DRILLS), help="all"
+    )
     parser.add_argument(
         "--seconds",
         type=float,

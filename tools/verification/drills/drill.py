@@ -176,7 +176,7 @@ def run(
             servers.standby = servers.start_standby(synchronous=strike is synchronous_failover)
         customers = Customers(stage.urls, shop["tokens"], STAFF)
         with stage.running(database, sabotage=sabotage):
-            planned = _planned(seed, shop["tokens"], options)
+            planned = planned_orders(seed, shop["tokens"], options)
             output = _strike_under_load(customers, planned, servers, strike, options)
             stage.wait_until_ready()
             result = _check(name, stage, shop, customers, provider, output, len(planned), options)
@@ -187,7 +187,7 @@ def run(
     return result
 
 
-def _planned(seed: int, tokens: Mapping[str, str], options: Options) -> list[Any]:
+def planned_orders(seed: int, tokens: Mapping[str, str], options: Options) -> list[Any]:
     """No command is sent twice at once: one response could be lost, and the other repeated."""
     names = sorted(set(tokens) - {STAFF})
     orders = plan_orders(

@@ -18,8 +18,26 @@ from tools.devserver import account, folder, ports, processes
 from tools.devserver.processes import Program
 from tools.verification.chaos.stage import Stage, port_of
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 180.0
 PRIMARY = "postgres"
+# Its name for its primary. By '*' a commit would also wait for a reader of a logical slot, such as
+# Debezium, and be safe with that alone.
+STANDBY = "walreceiver"
+# A standby that keeps failover slots: it has a physical slot of its own, ...
+KEEP = ("--create-slot", "--slot=standby", "--dbname=dbname=postgres")
+SYNCHRONIZE = """
+hot_standby_feedback = on
+sync_replication_slots = on
+"""
+# ... and Debezium reads nothing that it does not have.
+WAIT_FOR_STANDBY = (
+    "ALTER SYSTEM SET synchronized_standby_slots = 'standby'",
+    "SELECT pg_reload_conf()",
+)
+KEPT = """
+    SELECT count(*) > 0 FROM pg_replication_slots
+    WHERE slot_name = '{slot}' AND synced AND NOT temporary AND invalidation_reason IS NULL
+"""
 
 
 class Servers:
@@ -55,20 +73,28 @@ class Servers:
     def take_backup(self) -> None:
         self.backup = self._base_backup("backup", port_of(self.stage.server))
 
-    def start_standby(self, *, synchronous: bool) -> str:
-        """It replicates through a proxy, which can hold data back. Returns its URL."""
-        data = self._base_backup("standby", self.replication.port, "--write-recovery-conf")
+    def start_standby(self, *, synchronous: bool, slot: str = "") -> str:
+        """It replicates through a proxy, which can hold data back. slot: a failover slot that it
+        keeps, from PostgreSQL 17 on. Returns its URL."""
+        keeps = KEEP if slot else ()
+        data = self._base_backup("standby", self.replication.port, "--write-recovery-conf", *keeps)
+        if slot:
+            with (data / "postgresql.auto.conf").open("a") as configuration:
+                configuration.write(SYNCHRONIZE)
         url = self._start("standby", data)
         self._until("streaming replication", lambda: self._ask(self.stage.server, STREAMS))
         if synchronous:
             self._execute(
                 self.stage.server,
-                "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'",
                 "SELECT pg_reload_conf()",
             )
             self._until(
                 "synchronous replication", lambda: self._ask(self.stage.server, SYNCHRONOUS)
             )
+        if slot:
+            self._execute(self.stage.server, *WAIT_FOR_STANDBY)
+            self._until("a copy of the slot", lambda: self._ask(url, KEPT.format(slot=slot)))
         return url
 
     def hold_back(self) -> None:

@@ -40,7 +40,7 @@ class DiskNemesis(Nemesis):
         before = self._count_in_log("Input/output error")
         self.disk.fail()
         stopped = self._noticed("Input/output error", before)
-        sleep(AWAY_SECONDS / 2)
+        self._observe(AWAY_SECONDS / 2)
         self.disk.work()
         again = "; it was restarted" if self._restart_if_stuck() else ""
         return stopped, f"{stopped} times in the database's log{again}"
@@ -51,7 +51,7 @@ class DiskNemesis(Nemesis):
         _fill(ballast)
         self._use_up_wal_segments()
         full = self._noticed("No space left on device", before)
-        share = self._observe()
+        share = self._observe(AWAY_SECONDS)
         ballast.unlink()
         self.hits["workers_waited"] += share < IDLE
         return (
@@ -77,11 +77,11 @@ class DiskNemesis(Nemesis):
         self.stage.keeper.kill("postgres")
         return True
 
-    def _observe(self) -> float:
+    def _observe(self, seconds: float) -> float:
         """While the database is down: count 503 of /health/ready. Returns the workers' use of a
         core."""
         began, used = monotonic(), self._used()
-        while monotonic() - began < AWAY_SECONDS:
+        while monotonic() - began < seconds:
             for url in self.stage.urls:
                 try:
                     answer = httpx.get(f"{url}/health/ready", timeout=3)

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import lookup_field
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 from django.utils.html import strip_tags
@@ -15,10 +15,11 @@ from django.utils.html import strip_tags
 from eventstore import codec
 from eventstore.console import masking
 from eventstore.console.reveal import RevealingAdmin
-from eventstore.management import reveal
+from eventstore.management import output, reveal
+from eventstore.management.command import EscapingCommand
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Show one page of a list of the console, searched and filtered, or one row in full."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,11 +51,14 @@ class Command(BaseCommand):
         is_list = options["key"] is None
         found = _page(registered, options) if is_list else [_row(registered, options)]
         if options["json"]:
-            output = found if is_list else found[0]
-            self.stdout.write(codec.encode_json(output).decode())
+            self.stdout.write(codec.encode_json(found if is_list else found[0]).decode())
             return
         for row in found:
-            self.stdout.write("\n".join(f"{name}: {value}" for name, value in row.items()) + "\n")
+            self.stdout.write(_lines(row))
+
+
+def _lines(row: dict[str, Any]) -> str:
+    return "".join(f"{name}: {output.in_a_line(value)}\n" for name, value in row.items())
 
 
 def _row(registered: RevealingAdmin, options: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +83,9 @@ def _page(registered: RevealingAdmin, options: dict[str, Any]) -> list[dict[str,
         raise CommandError(f"Unknown filter, or invalid value. {error}") from error
     fields = {field.name for field in registered.model._meta.concrete_fields}
     columns = [
-        name for name in registered.list_display if isinstance(name, str) and name not in fields
+        name
+        for name in registered.get_list_display(request)
+        if isinstance(name, str) and name not in fields
     ]
     found = []
     for row in rows:

@@ -3,13 +3,14 @@ console for groups."""
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from eventstore import codec
 from eventstore.console import permissions
+from eventstore.management.command import EscapingCommand
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Grant permissions of the console to groups, creating missing groups. Revokes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.http import HttpRequest
 
 from eventstore import codec
-from eventstore.console import dossier, masking
-from eventstore.management import reveal
+from eventstore.console import dossier, finding, masking
+from eventstore.console.read_models import ReadModelAdmin
+from eventstore.log import search
+from eventstore.management import output, reveal
+from eventstore.management.command import EscapingCommand
+from eventstore.models import Stream
 
 # Fields of a saga, of a parked message and of an event.
 PROCESS = ("saga", "key", "status", "position", "updated_at", "deadline_at")
@@ -17,19 +22,23 @@ PARKED = ("subscription", "position", "key", "status", "attempts", "error")
 EVENT = ("position", "recorded_at", "stream", "version", "type", "data")
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Show the streams of an id with their states, its sagas, its pending and parked messages,"
         " and its events."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", help="the identity in the streams' names, such as an order's id")
+        parser.add_argument(
+            "id",
+            help="the identity in the streams' names, such as an order's id; or what a list of the"
+            " console finds by it alone, such as an invoice number",
+        )
         parser.add_argument("--json", action="store_true")
         reveal.add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        identity, request = options["id"], HttpRequest()
+        identity, request = _identity(options["id"]), HttpRequest()
         # The dossier asks for permissions to offer buttons; a command offers none.
         request.user = AnonymousUser()
         if reveal.is_revealed(options, f"dossier {identity}", identity):
@@ -38,8 +47,8 @@ class Command(BaseCommand):
         found = {
             "streams": [each._asdict() | {"fields": dict(each.fields)} for each in about.streams],
             "processes": [_fields(each.saga, PROCESS) for each in about.processes],
-            "outgoing": [each._asdict() for each in about.outgoing],
-            "parked": [_fields(each, PARKED) for each in about.parked],
+            "outgoing": [each._asdict() for each in about.pending.outgoing],
+            "parked": [_fields(each, PARKED) for each in about.pending.parked],
             "timeline": [
                 _fields(each.event, EVENT)
                 | {
@@ -57,6 +66,24 @@ class Command(BaseCommand):
         self.stdout.write(text)
 
 
+def _identity(given: str) -> str:
+    """The key of the one row that the lists of the console find, where no stream has the id."""
+    if (
+        search.streams_named(given)
+        and Stream.objects.filter(stream__in=search.streams_named(given)).exists()
+    ):
+        return given
+    pages = [page for page in admin.site._registry.values() if isinstance(page, ReadModelAdmin)]
+    terms = [given, *finding.identities(given)]
+    found = {
+        str(row.pk)
+        for page in pages
+        for rows in page.found_by(HttpRequest(), terms)
+        for row in rows[:2]
+    }
+    return found.pop() if len(found) == 1 else given
+
+
 def _fields(row: object, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
@@ -65,7 +92,7 @@ def _as_text(found: dict[str, Any]) -> str:
     lines = []
     for each in found["streams"]:
         lines.append(f"{each['stream']} at version {each['version']}")
-        lines += [f"  {name}: {value}" for name, value in each["fields"].items()]
+        lines += [f"  {name}: {output.in_a_line(value)}" for name, value in each["fields"].items()]
     lines += [
         f"saga {each['saga']}: {each['status']} at {each['position']}"
         for each in found["processes"]
@@ -76,7 +103,7 @@ def _as_text(found: dict[str, Any]) -> str:
     ]
     lines += [
         f"parked for {each['subscription']}: {each['status']} at {each['position']},"
-        f" {each['error']}"
+        f" {output.in_a_line(each['error'])}"
         for each in found["parked"]
     ]
     for each in found["timeline"]:

@@ -3,17 +3,18 @@ its charts."""
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from eventstore import codec
-from eventstore.console import at_brokers, badges, formatting
+from eventstore.console import at_brokers, formatting
 from eventstore.console.diagrams import charts
 from eventstore.console.pages import overview
+from eventstore.management.command import EscapingCommand
 from eventstore.operations import lag
 from eventstore.operations.lag import Lag
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = (
         "Show indicators, subscriptions, sagas, workers, and throughput and lag of the last hour"
         " and day."
@@ -32,7 +33,7 @@ class Command(BaseCommand):
                 raise CommandError(f"Unknown subscription {name!r}. Known subscriptions: {names}.")
             subscription, trends = known[name], charts.trends(name)
             figures = subscription._asdict() | {
-                "state": _state(subscription),
+                "state": subscription.state,
                 "rate": trends.rate,
                 "charts": [each.as_json() for each in trends.charts],
             }
@@ -56,7 +57,7 @@ def _all() -> tuple[dict[str, Any], list[str]]:
     subscriptions = found["subscriptions"]
     figures = {
         "indicators": [each._asdict() for each in found["indicators"]],
-        "subscriptions": [each._asdict() | {"state": _state(each)} for each in subscriptions],
+        "subscriptions": [each._asdict() | {"state": each.state} for each in subscriptions],
         "sagas": [
             {"saga": saga, "status": status, "count": count}
             for saga, status, count in found["sagas"]
@@ -83,10 +84,6 @@ def _line(subscription: Lag) -> str:
     age = formatting.age(subscription.seconds)
     oldest = f", the oldest {age} old" if subscription.events else ""
     return (
-        f"{subscription.name}: {_state(subscription)}; {subscription.amount} messages"
+        f"{subscription.name}: {subscription.state}; {subscription.amount} messages"
         f" behind{oldest}; parked {subscription.parked}, dead {subscription.dead}"
     )
-
-
-def _state(subscription: Lag) -> str:
-    return badges.state(subscription)[0]

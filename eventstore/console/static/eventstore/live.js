@@ -6,7 +6,19 @@
   const button = document.getElementById("es-live");
   let stopped = false;
 
+  const rows = (part) => [...part.querySelectorAll("#result_list tbody tr")];
+  const address = (row) => row.querySelector("a")?.getAttribute("href");
+
+  // A list gets its new rows at the top.
+  const markNew = (old, fresh) => {
+    const known = new Set(rows(old).map(address));
+    const added = rows(fresh).filter((row) => !known.has(address(row)));
+    added.forEach((row) => row.classList.add("es-new"));
+    if (status && added.length) status.textContent = `New rows: ${added.length}`;
+  };
+
   const replace = (old, fresh) => {
+    markNew(old, fresh);
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
     old.replaceWith(fresh);
@@ -22,7 +34,8 @@
     if (!response.ok || response.redirected) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById(id);
     const old = document.getElementById(id);
-    if (fresh && old && !stopped) replace(old, fresh);
+    // What is selected stays where it is.
+    if (fresh && old && !stopped && !old.querySelector("input:checked")) replace(old, fresh);
   };
 
   const follow = (id) => {

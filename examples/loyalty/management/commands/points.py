@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
+from django.template.defaultfilters import pluralize
 
+from eventstore.management.command import EscapingCommand
 from examples.loyalty.models import Balance
 
 
-class Command(BaseCommand):
+class Command(EscapingCommand):
     help = "Show the points of each customer, or of one."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -18,6 +20,8 @@ class Command(BaseCommand):
         if options["customer"]:
             balances = balances.filter(customer_id=options["customer"])
         for each in balances:
-            self.stdout.write(f"{each.customer_id}  {each.points} points for {each.orders} orders")
+            points = f"{each.points} point{pluralize(each.points)}"
+            orders = f"{each.orders} order{pluralize(each.orders)}"
+            self.stdout.write(f"{each.customer_id}  {points} for {orders}")
         if not balances:
             self.stdout.write("No customer has points yet.")

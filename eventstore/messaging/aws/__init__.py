@@ -1,0 +1,1 @@
+"""Amazon Web Services as brokers: SNS topics with SQS queues, and EventBridge."""

@@ -1,0 +1,1 @@
+"""Webhooks: integration events sent to the endpoints that their receivers register."""
