@@ -22,7 +22,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from eventstore.api import requests
-from eventstore.api.serializers import StrictSerializer, Text, read
+from eventstore.api.reading import read
+from eventstore.api.serializers import StrictSerializer, Text
 
 from . import accounts, admission
 

@@ -20,7 +20,7 @@ from eventstore.commands.idempotency import StoredResponse
 from eventstore.log import Appended
 from eventstore.messages import Command, replace
 
-from . import errors, requests, serializers
+from . import errors, reading, requests
 from .commands import CommandView, json_response
 from .errors import Fault, Malformed
 from .serializers import OpenChoice, StrictSerializer
@@ -82,7 +82,7 @@ def read(
     values, faults, seen = list[dict[str, Any]](), list(lines.faults), dict[Any, int]()
     for number, each in lines.objects:
         try:
-            value = serializers.read(shape, from_texts(each) if from_texts else each)
+            value = reading.read(shape, from_texts(each) if from_texts else each)
         except ValidationError as error:
             faults.extend(_on(number, each) for each in errors.faults(error))
             continue

@@ -21,7 +21,7 @@ from eventstore.commands.idempotency import AlreadyAnswered, IdempotencyKey, Sto
 from eventstore.log import Appended, OutgoingMessage
 from eventstore.messages import Command, Metadata, replace
 
-from . import requests, serializers
+from . import reading, requests
 from .deferred import principal, status_url
 from .errors import HEADER, Fault, Malformed, all_of
 from .read_your_writes import POSITION, VERSION
@@ -122,7 +122,7 @@ class CommandView(EventStoreView):
         _, seen, values = all_of(
             lambda: self._read_key(request),
             lambda: requests.if_match(request),
-            lambda: serializers.read(self.serializer_class, request.data),
+            lambda: reading.read(self.serializer_class, request.data),
         )
         return seen, values
 

@@ -14,7 +14,8 @@ from eventstore import settings
 from eventstore.commands import deferred
 
 from .errors import Hidden
-from .serializers import OpenChoice, serialize
+from .reading import serialize
+from .serializers import OpenChoice
 from .views import EventStoreView
 
 # In the project's URLs; see urls.py.

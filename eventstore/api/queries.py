@@ -22,8 +22,9 @@ from eventstore.projections.freshness import Progress
 from . import read_your_writes, reveal
 from .errors import PARAMETER, Fault, Malformed, all_of, faults
 from .read_your_writes import MinimumVersion
+from .reading import read, serialize
 from .requests import APPLIED, etag, if_none_match, preferences
-from .serializers import Digits, Moment, StrictSerializer, Text, read, serialize
+from .serializers import Digits, Moment, StrictSerializer, Text
 from .views import EventStoreView
 
 LONGEST_PAGE = 100

@@ -3,7 +3,6 @@ members are rejected."""
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -25,23 +24,6 @@ MOST_UNKNOWN = 100
 # The key of a stream: short enough for an index, and safe in a URL.
 KEY_LENGTH = 64
 KEY = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{KEY_LENGTH - 1}}}"
-
-
-def read(shape: "type[StrictSerializer]", data: Any) -> Any:
-    """The object that the shape makes of the data. Raises ValidationError."""
-    return _instance(shape).run_validation(data)
-
-
-def serialize(answer: type[serializers.Serializer], row: Any) -> dict[str, Any]:
-    """The row as JSON-native values."""
-    return _instance(answer).to_representation(row)
-
-
-@cache
-def _instance(cls: type[serializers.Serializer]) -> serializers.Serializer:
-    """One for each class: DRF copies all fields for each instance, which takes longer than using
-    them, and they have no state."""
-    return cls()
 
 
 # The types of parsed JSON, in messages.

@@ -20,8 +20,8 @@ from .queries import (
     parameters,
     response,
 )
+from .reading import serialize
 from .requests import if_none_match
-from .serializers import serialize
 
 
 class StoredRowView(QueryView):

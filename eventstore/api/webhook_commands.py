@@ -22,7 +22,8 @@ from eventstore.webhooks.endpoints import Form, NoSuchEndpoint, UnknownTypes
 from .commands import CommandView, json_response
 from .deferred import principal
 from .errors import Hidden
-from .serializers import LINES, Choice, StrictSerializer, Text, serialize
+from .reading import serialize
+from .serializers import LINES, Choice, StrictSerializer, Text
 from .webhook_queries import WEBHOOKS, WebhookEndpointAnswer
 
 OWN, ALL = "own", "all"
