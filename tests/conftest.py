@@ -13,20 +13,27 @@ from eventstore.testing import GUARD, NEVER_TRUNCATED, UNGUARD, forget_everythin
 
 TESTS = Path(__file__).parent
 # Tests of browsers, servers and processes wait for what the machine does beside them. One that
-# fails runs once more, and the summary names it (RERUN). The promises (chaos, faults, journeys,
-# matrix, simulation) get no second run.
+# fails runs once more, and the summary names it (RERUN). The promises (chaos, drills, faults,
+# journeys, matrix, restore, simulation, and those of the event store) get no second run.
 RUN_ONCE_MORE = (
+    "bench",
+    "clients",
     "console",
     "doctor",
     "examples",
+    "greedy",
     "guide",
     "live",
     "local",
     "messaging",
     "plans",
     "pooler",
+    "registry",
+    "replay",
     "security",
+    "tools",
     "tutorial",
+    "webhooks",
     "workers",
 )
 
