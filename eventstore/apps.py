@@ -22,10 +22,15 @@ class EventStoreConfig(AppConfig):
     def ready(self) -> None:
         from eventstore.guarantees import wiring  # noqa: F401  the package registers its checks, too
         from eventstore.outbox import cursors
-        from eventstore.postgres import begin_read_committed, name_statements_by_text
+        from eventstore.postgres import (
+            begin_read_committed,
+            name_statements_by_text,
+            write_arrays,
+        )
 
         connection_created.connect(begin_read_committed)
         connection_created.connect(name_statements_by_text)
+        connection_created.connect(write_arrays)
         pre_migrate.connect(_refuse_earlier, sender=self)
         post_migrate.connect(lambda **_: cursors.ensure_cursors(), sender=self, weak=False)
         post_migrate.connect(_register_schemas, sender=self)

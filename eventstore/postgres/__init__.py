@@ -26,6 +26,7 @@ from .connection import (
     rows_in_binary,
     rows_meanwhile,
     was_rolled_back,
+    write_arrays,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "in_transaction",
     "is_lost",
     "name_statements_by_text",
+    "write_arrays",
     "quoted",
     "reported_backend",
     "rows",

@@ -15,6 +15,7 @@ from psycopg import IsolationLevel, pq, sql
 from eventstore import settings
 
 from . import prepared
+from .arrays import TextsDumper
 
 Result = TypeVar("Result")
 
@@ -81,6 +82,12 @@ def name_statements_by_text(connection: Any, **_: Any) -> None:
     """Signal handler for new connections: see prepared.NamedByText."""
     if connection.vendor == "postgresql" and settings.fast_path():
         prepared.name_by_text(connection.connection)
+
+
+def write_arrays(connection: Any, **_: Any) -> None:
+    """Signal handler for new connections: see arrays.TextsDumper."""
+    if connection.vendor == "postgresql":
+        connection.connection.adapters.register_dumper(list, TextsDumper)
 
 
 def execute(statement: str, params: Sequence[Any] = (), *, using: str = DEFAULT_DB_ALIAS) -> Any:
