@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from psycopg import sql
 
 from eventstore import codec, registry
 from eventstore.log import epochs
@@ -62,13 +63,13 @@ COLUMNS = """
 # Statements are planned when a process starts, when the tables may be small. LATERAL … LIMIT 1 asks
 # for each row through an index, so that the plan stays good when the tables have grown; a plain
 # join may become a scan. A subscription reads all types but those that it is known not to handle,
-# because a type that only newer code knows may concern it.
+# because a type that only newer code knows may concern it. {types}: see _with_types.
 READ = f"""
     SELECT {COLUMNS}
     FROM (
         SELECT * FROM eventstore_outbox
         WHERE position > %s AND position <= %s
-          AND (topic = %s OR (topic = 'event' AND type <> ALL(%s)))
+          AND (topic = %s OR (topic = 'event' AND type <> ALL({{types}})))
         ORDER BY position
         LIMIT %s
     ) AS outbox
@@ -94,7 +95,7 @@ READ_FROM_LOG = """
     SELECT position, id, stream, version, type, schema_version, data,
            correlation_id, causation_id, metadata, recorded_at
     FROM eventstore_event
-    WHERE position > %s AND position <= %s AND type <> ALL(%s)
+    WHERE position > %s AND position <= %s AND type <> ALL({types})
     ORDER BY position
     LIMIT %s
 """
@@ -303,17 +304,16 @@ def hold(name: str) -> None:
 
 
 def read(name: str, claimed: Claim, limit: int) -> list[Message]:
-    between, excluded = [claimed.position, claimed.until], _excluded_types(name)
+    after, until = claimed.position, claimed.until
     if claimed.from_log:
-        found = rows_in_binary(READ_FROM_LOG, [*between, excluded, limit])
-    else:
-        found = rows_in_binary(READ, [*between, name, excluded, limit])
+        return read_from_log(name, after=after, until=until, limit=limit)
+    found = rows_in_binary(_with_types(READ, name), [after, until, name, limit])
     return [_message(name, row) for row in found]
 
 
 def read_from_log(name: str, *, after: int, until: int, limit: int) -> list[Message]:
     """The events that the subscription handles between two positions, whatever its cursor."""
-    found = rows_in_binary(READ_FROM_LOG, [after, until, _excluded_types(name), limit])
+    found = rows_in_binary(_with_types(READ_FROM_LOG, name), [after, until, limit])
     return [_message(name, row) for row in found]
 
 
@@ -389,13 +389,18 @@ def _params_of_work() -> Sequence[Sequence[str]]:
 
 
 @cache
-def _excluded_types(name: str) -> list[str] | None:
-    """The stored names that a subscription does not handle; None, which excludes all events, for
-    one that handles none."""
+def _with_types(statement: str, name: str) -> str:
+    """The statement for a subscription: with the stored names that it does not handle, or with
+    NULL, which excludes all events, for one that handles none.
+
+    They are constants of its text: PostgreSQL looks into a list of constants by a hash, and
+    compares each row with each element of a parameter (PostgreSQL 15 and later).
+    """
     handled = event_types_of(name)
-    if not handled:
-        return None
-    return [each for each in (*registry.types(), *registry.renamed()) if each not in handled]
+    known = (*registry.types(), *registry.renamed())
+    excluded = [each for each in known if each not in handled] if handled else None
+    types = sql.Literal(excluded).as_string(None).replace("%", "%%")
+    return statement.replace("{types}", f"{types}::text[]")
 
 
 def _message(name: str, row: tuple[Any, ...]) -> Message:

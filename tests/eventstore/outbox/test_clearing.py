@@ -114,10 +114,10 @@ def test_a_snapshot_that_somebody_holds_open_makes_reading_no_dearer(toys, anoth
 def pages_of_a_read(after=None):
     """How many pages the database looks at for one batch of the subscription."""
     subscription = Subscription.objects.get(pk="toy.tallies").position if after is None else after
-    plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + cursors.READ
+    plan = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)" + cursors.READ.format(types="'{}'")
     with connection.cursor() as cursor:
         cursor.execute("SELECT eventstore_fence()")
-        cursor.execute(plan, [subscription, cursor.fetchone()[0], "toy.tallies", [], 500])
+        cursor.execute(plan, [subscription, cursor.fetchone()[0], "toy.tallies", 500])
         ((explained,),) = cursor.fetchall()
     found = explained[0]["Plan"]
     return found["Shared Hit Blocks"] + found["Shared Read Blocks"]
