@@ -1,11 +1,13 @@
 """A read model is folded anew beside the live one: to its end, cut off, called off, compared, and
 taken back."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections import defaultdict
 from contextlib import contextmanager
 
@@ -140,6 +142,31 @@ def test_memory_holds_so_many_rows_and_no_more(small_pages, monkeypatch):
     rebuild.rebuild(NAME)
     assert live() == fold_of_the_log()
     assert max(held) <= 2 * (fold.ROWS + fold.PAGE)
+
+
+def test_cycles_that_a_function_makes_are_collected_at_each_checkpoint(small_pages, monkeypatch):
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
+    count(400, counters=200)
+    alive, held, frozen = weakref.WeakSet(), [], gc.get_freeze_count()
+    fold_event, write = fold.projections.fold_event, fold.Rows.write
+
+    def cycling(*args):
+        alive.add(Cycle())
+        return fold_event(*args)
+
+    def watched(self):
+        held.append(len(alive))
+        write(self)
+
+    monkeypatch.setattr(fold.projections, "fold_event", cycling)
+    monkeypatch.setattr(fold.Rows, "write", watched)
+    rebuild.rebuild(NAME)
+    assert len(held) > 10
+    assert max(held) <= 2 * (fold.ROWS + fold.PAGE)
+    assert gc.get_freeze_count() == frozen
 
 
 def test_nothing_but_its_own_rows_is_written(monkeypatch, toys):
