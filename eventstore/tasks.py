@@ -4,16 +4,18 @@ import atexit
 from typing import Any
 
 from celery import shared_task
+from celery.concurrency import prefork
 from celery.signals import (
     beat_init,
     celeryd_init,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
+    worker_ready,
     worker_shutdown,
 )
 
-from eventstore.delivery import chores, heartbeats, poller, worker
+from eventstore.delivery import chores, heartbeats, listening, worker
 from eventstore.outbox import wakeup
 
 from . import guarantees
@@ -23,7 +25,9 @@ from . import guarantees
     name=wakeup.DELIVER, ignore_result=True, acks_late=True, expires=wakeup.DELIVER_EXPIRES
 )  # type: ignore[untyped-decorator]
 def deliver() -> None:
-    worker.run_turn()
+    """Beat's poll. It is the fallback of the thread that listens in each process, and all that a
+    worker has without one."""
+    worker.run_turn_if_idle()
 
 
 def _task(chore: chores.Chore) -> Any:
@@ -56,6 +60,7 @@ def take_the_name_of_the_node(sender: str, **_: Any) -> None:
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def sign_off(**_: Any) -> None:
     """For a child of the pool, and for a worker that runs its tasks itself."""
+    listening.this_process.end()
     heartbeats.sign_off(heartbeats.WORKER)
 
 
@@ -68,4 +73,11 @@ def sign_off_the_beat_at_its_end(**_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin_to_deliver(**_: Any) -> None:
     worker.freeze_imports()
-    poller.begin()
+    listening.this_process.begin()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def begin_to_deliver_without_children(sender: Any, **_: Any) -> None:
+    """For a pool of threads: they share the process with the worker itself."""
+    if not isinstance(sender.pool, prefork.TaskPool):
+        begin_to_deliver()

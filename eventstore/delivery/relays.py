@@ -72,7 +72,7 @@ def wake(names: Iterable[str]) -> None:
 
 def serve(stop: threading.Event) -> None:
     """The process of the relays, until it is asked to stop."""
-    listener = wakeup.Listener()
+    listener = wakeup.relay_listener()
     while not stop.is_set():
         try:
             run_once(stop)

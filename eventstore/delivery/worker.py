@@ -42,32 +42,36 @@ class Worker:
     def __init__(self, readers: Executor | None = None, *, awaits_relays: bool = False) -> None:
         self.readers, self.awaits_relays = readers, awaits_relays
         self._turn = threading.Lock()
-        self._touched = time.monotonic()
-
-    def touch(self) -> None:
-        """Record that the process got a task."""
-        self._touched = time.monotonic()
-
-    def silent_seconds(self) -> float:
-        """Since the last task."""
-        return time.monotonic() - self._touched
 
     def run_turn(self) -> int:
         """Deliver for TURN_SECONDS, or until nothing is left for wakeup.GAP_SECONDS: a writer that
         has just sent a wake-up sends no further one within that time. One turn at a time, because
         a process has one table of calls in progress. Returns the number of messages."""
         with self._turn:
-            try:
-                until = time.monotonic() + TURN_SECONDS
-                delivered = self.run_once()
-                rest = time.monotonic() + wakeup.GAP_SECONDS
-                while delivered and time.monotonic() < min(rest, until):
-                    time.sleep(LOOK_SECONDS)
-                    if more := self.run_once():
-                        delivered, rest = delivered + more, time.monotonic() + wakeup.GAP_SECONDS
-                return delivered
-            finally:
-                self.touch()
+            return self._run_turn()
+
+    def run_turn_if_idle(self) -> int:
+        """As run_turn; 0 if a turn is under way in another thread, which finds all there is."""
+        if not self._turn.acquire(blocking=False):
+            return 0
+        try:
+            return self._run_turn()
+        finally:
+            self._turn.release()
+
+    def finish(self) -> None:
+        """Wait for the turn under way, for at most about twice TURN_SECONDS; no other begins."""
+        self._turn.acquire(timeout=2 * TURN_SECONDS)
+
+    def _run_turn(self) -> int:
+        until = time.monotonic() + TURN_SECONDS
+        delivered = self.run_once()
+        rest = time.monotonic() + wakeup.GAP_SECONDS
+        while delivered and time.monotonic() < min(rest, until):
+            time.sleep(LOOK_SECONDS)
+            if more := self.run_once():
+                delivered, rest = delivered + more, time.monotonic() + wakeup.GAP_SECONDS
+        return delivered
 
     def run_once(self, seconds: float = TURN_SECONDS) -> int:
         """Deliver until nothing is left, for at most about `seconds`. If something is left then,
@@ -156,6 +160,10 @@ this_process = Worker(ThreadPoolExecutor(1, thread_name_prefix="readers"))
 
 def run_turn() -> int:
     return this_process.run_turn()
+
+
+def run_turn_if_idle() -> int:
+    return this_process.run_turn_if_idle()
 
 
 def work(*, seconds: float = TURN_SECONDS) -> int:

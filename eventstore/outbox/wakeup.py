@@ -14,8 +14,8 @@ from eventstore import settings
 
 logger = logging.getLogger(__name__)
 
-# The name of the task that delivers. A task that no worker took within DELIVER_EXPIRES seconds is
-# dropped.
+# The name of the task by which Celery beat polls. A task that no worker took within
+# DELIVER_EXPIRES seconds is dropped.
 DELIVER = "eventstore.deliver"
 DELIVER_EXPIRES = 30
 # At most one wake-up per GAP_SECONDS: it serves for everything written until a worker starts, and a
@@ -23,6 +23,8 @@ DELIVER_EXPIRES = 30
 GAP_SECONDS = 0.05
 # Pause after the broker could not be reached.
 SILENT_SECONDS = 1.0
+# As many wake-ups of workers wait at the broker at most, also while no worker is there.
+MOST_WAITING = 16
 
 _quiet = threading.local()
 
@@ -51,9 +53,11 @@ class Signal:
 
 
 class Listener:
-    """The process of the relays, which waits for its wake-ups."""
+    """One that waits for wake-ups. what: whose, for the log. queue: makes the queue at the
+    broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str, queue: Callable[[], Any]) -> None:
+        self.what, self.queue = what, queue
         self.connection: Any = None
 
     def wait(self, seconds: float) -> None:
@@ -67,7 +71,7 @@ class Listener:
             with suppress(TimeoutError):
                 self.connection.drain_events(timeout=seconds)
         except Exception as error:  # noqa: BLE001  whatever the broker's client raises; it polls anyway
-            logger.warning("relays cannot be woken; they will poll: %s", error)
+            logger.warning("%s cannot be woken; they will poll: %s", self.what, error)
             self.close()
             time.sleep(SILENT_SECONDS)
 
@@ -82,16 +86,19 @@ class Listener:
 
         kombu: Any = import_module("kombu")
         connection = current_app.connection_for_read()
-        queue = kombu.Queue(
-            f"relays.{kombu.uuid()}",
-            _exchange_of_relays(),
-            durable=False,
-            auto_delete=True,
-            exclusive=True,
-        )
-        consumer = kombu.Consumer(connection, queue, callbacks=[_ignore], no_ack=True)
+        consumer = kombu.Consumer(connection, self.queue(), callbacks=[_ignore], no_ack=True)
         consumer.consume()
         return connection
+
+
+def worker_listener() -> Listener:
+    """For a process of a worker. Of those that wait, one is woken: it delivers all there is."""
+    return Listener("workers", _queue_of_workers)
+
+
+def relay_listener() -> Listener:
+    """For a process of relays. Each of them is woken."""
+    return Listener("relays", _queue_of_relays)
 
 
 def wake_workers() -> None:
@@ -121,8 +128,19 @@ def _publish() -> bool:
     from celery import current_app  # imported only where wake-ups are enabled
 
     try:
-        # By name: the task's module is in a higher layer than this one.
-        current_app.send_task(DELIVER, retry=False, ignore_result=True, expires=DELIVER_EXPIRES)
+        with current_app.producer_pool.acquire(block=True) as producer:
+            queue = _queue_of_workers()
+            declared = producer.channel.queue_declare(
+                queue=queue.name,
+                durable=queue.durable,
+                auto_delete=queue.auto_delete,
+                arguments=queue.queue_arguments,
+            )
+            # RabbitMQ bounds the queue by itself, Redis does not.
+            if declared.message_count < MOST_WAITING:
+                producer.publish(
+                    {}, exchange="", routing_key=queue.name, serializer="json", delivery_mode=1
+                )
     except Exception as error:  # noqa: BLE001  whatever the broker's client raises; workers poll anyway
         logger.warning("could not notify workers; they will poll: %s", error)
         return False
@@ -142,14 +160,37 @@ def _publish_to_relays() -> bool:
     return True
 
 
+def _queue_of_workers() -> Any:
+    """All workers share it."""
+    kombu: Any = import_module("kombu")
+    return kombu.Queue(
+        _name("workers"), durable=True, queue_arguments={"x-max-length": MOST_WAITING}
+    )
+
+
+def _queue_of_relays() -> Any:
+    """Each process has its own."""
+    kombu: Any = import_module("kombu")
+    return kombu.Queue(
+        f"relays.{kombu.uuid()}",
+        _exchange_of_relays(),
+        durable=False,
+        auto_delete=True,
+        exclusive=True,
+    )
+
+
 def _exchange_of_relays() -> Any:
-    """A fanout exchange: a wake-up is lost when no process waits for it. One for each platform that
-    shares the broker."""
+    """A fanout exchange: a wake-up is lost when no process waits for it."""
+    kombu: Any = import_module("kombu")
+    return kombu.Exchange(_name("relays"), type="fanout", durable=True, delivery_mode=1)
+
+
+def _name(what: str) -> str:
+    """Of each platform that shares the broker its own."""
     from celery import current_app
 
-    kombu: Any = import_module("kombu")
-    name = f"{current_app.conf.task_default_queue}.relays"
-    return kombu.Exchange(name, type="fanout", durable=True, delivery_mode=1)
+    return f"{current_app.conf.task_default_queue}.{what}"
 
 
 def _ignore(body: Any, message: Any) -> None:

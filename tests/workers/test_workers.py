@@ -130,6 +130,16 @@ def to_the_database(process):
     ]
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_other_pools_listen_too(workers, shop, pool):
+    """There is no beat, and nobody else delivers."""
+    worker = workers(beat=False, pool=pool).until_it_is_ready()
+    shop.stocked(100)
+    all_are_confirmed_once(shop, [shop.place() for _ in range(10)])
+    worker.program.terminate()
+    assert worker.program.wait(30) == 0
+
+
 class Pickled:
     """Unpickling it makes the file."""
 

@@ -17,9 +17,10 @@ PROCESSES = 2
 
 class Worker:
     """app: the module of the Celery application. beat: whether this one polls the others, and
-    itself."""
+    itself. pool: what Celery calls it."""
 
-    def __init__(self, folder, *, app="config", beat=True, environment=None):
+    def __init__(self, folder, *, app="config", beat=True, pool="prefork", environment=None):
+        self.pool = pool
         self.app, self.beat = app, ["-B", "-s", str(folder / "beat")] if beat else []
         self.environment = {"DATABASE_URL": url_of_the_test(), "EVENTSTORE_WAKE_WORKERS": "1"} | (
             environment or {}
@@ -45,7 +46,16 @@ class Worker:
                 # As of a machine of its own: over RabbitMQ, a second worker of the same name is not
                 # let in.
                 + ["-n", f"worker@{self.log.parent.name}"]
-                + ["-c", str(PROCESSES), "-l", "INFO", "--without-gossip", "--without-mingle"],
+                + [
+                    "-P",
+                    self.pool,
+                    "-c",
+                    str(PROCESSES),
+                    "-l",
+                    "INFO",
+                    "--without-gossip",
+                    "--without-mingle",
+                ],
                 env=os.environ | self.environment,
                 start_new_session=True,
                 preexec_fn=ends_with_us(signal.SIGKILL),

@@ -62,7 +62,7 @@ def unreachable(limits: Limits, *, connect: Callable[[str], None] = connect) -> 
             severity=WARNING,
             what=f"The broker cannot be reached: {error}",
             culprit=url.rpartition("@")[2],
-            why="Nothing is lost. Workers poll for work every few seconds.",
+            why="Nothing is lost. Workers poll for work every second.",
             mend="Start Redis or RabbitMQ, or correct CELERY_BROKER_URL.",
         )
 

@@ -234,7 +234,7 @@ class TestWakeUps:
         settings.EVENTSTORE_WAKE_WORKERS = True
 
     def test_a_waiting_process_is_woken(self):
-        listener = wakeup.Listener()
+        listener = wakeup.relay_listener()
         try:
             listener.wait(0.1)  # connects
             threading.Timer(0.2, wakeup.wake_relays).start()
@@ -250,6 +250,6 @@ class TestWakeUps:
 
         monkeypatch.setattr(wakeup.Listener, "_connect", away)
         monkeypatch.setattr(wakeup, "SILENT_SECONDS", 0.01)
-        listener = wakeup.Listener()
+        listener = wakeup.relay_listener()
         listener.wait(5)
         assert listener.connection is None
