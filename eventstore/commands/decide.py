@@ -1,18 +1,56 @@
-"""Decide the commands that were enqueued for a context, and reply to their senders."""
+"""Decide the commands that were sent to a context, and reply to their senders."""
 
 import logging
 from collections.abc import Sequence
 
-from eventstore import log
+from eventstore import log, registry
 from eventstore.aggregate import CommandRejected
 from eventstore.codec import Unstorable
 from eventstore.log import Appended
-from eventstore.messages import CommandRefused, InvalidMessage, Message, Metadata, replace
+from eventstore.messages import (
+    Command,
+    CommandRefused,
+    InvalidMessage,
+    Message,
+    Metadata,
+    replace,
+)
+from eventstore.outbox import cursors
 
 from . import deferred
-from .bus import DecisionBatch, route
+from .bus import DecisionBatch, RoutedCommand, route
 
 logger = logging.getLogger(__name__)
+
+
+def send(commands: Sequence[tuple[Command, Metadata]]) -> None:
+    """Enqueue the commands of a saga or of an effect for their contexts. metadata: names the saga
+    that gets a rejection."""
+    log.write([], [log.outgoing(command, metadata=metadata) for command, metadata in commands])
+
+
+def decide_or_send(commands: Sequence[tuple[Command, Metadata]]) -> None:
+    """As send, but a command whose context has nothing else to do is decided in this transaction.
+    Its whole effect is in this commit, so it needs no row in the outbox (ADR 45).
+
+    Raises what deciders raise but CommandRejected, and WrongExpectedVersion. Then roll back and
+    send.
+    """
+    topics = {registry.topic_of(command) for command, _ in commands}
+    idle = cursors.claim_idle(topics & registry.subscriptions().keys()) if topics else set()
+    at_once = [each for each in commands if registry.topic_of(each[0]) in idle]
+    if not at_once:
+        send(commands)
+        return
+    batch = DecisionBatch([_as_received(*each) for each in at_once])
+    batch.outgoing += [
+        log.outgoing(command, metadata=metadata)
+        for command, metadata in commands
+        if registry.topic_of(command) not in idle
+    ]
+    for index, (_, metadata) in enumerate(at_once):
+        _decide(batch, index, metadata)
+    batch.write()
 
 
 def decide(messages: Sequence[Message]) -> None:
@@ -23,19 +61,28 @@ def decide(messages: Sequence[Message]) -> None:
     )
     clients = ClientCommands(batch)
     for index, message in enumerate(messages):
-        saga, key = message.metadata.reply_to, message.metadata.reply_key
-        if saga == deferred.CLIENT:
+        if message.metadata.reply_to == deferred.CLIENT:
             clients.decide(index, message)
-            continue
-        try:
-            batch.decide(index)
-        except CommandRejected as rejection:
-            _log_rejection(message, rejection)
-            if saga:
-                refused = CommandRefused(key, message.type, rejection.code, str(rejection))
-                metadata = _without_reply(message.metadata)
-                batch.outgoing.append(log.saga_message(saga, key, refused, metadata=metadata))
+        else:
+            _decide(batch, index, message.metadata)
     clients.settle(batch.write())
+
+
+def _decide(batch: DecisionBatch, index: int, sender: Metadata) -> None:
+    """sender: metadata with the saga that gets a rejection, if there is one."""
+    try:
+        batch.decide(index)
+    except CommandRejected as rejection:
+        command = batch.commands[index]
+        _log_rejection(command, rejection)
+        if sender.reply_to:
+            name = command.metadata.command
+            refused = CommandRefused(sender.reply_key, name, rejection.code, str(rejection))
+            batch.outgoing.append(
+                log.saga_message(
+                    sender.reply_to, sender.reply_key, refused, metadata=command.metadata
+                )
+            )
 
 
 class ClientCommands:
@@ -52,7 +99,7 @@ class ClientCommands:
         try:
             events = self.batch.decide(index)
         except CommandRejected as rejection:
-            _log_rejection(message, rejection)
+            _log_rejection(self.batch.commands[index], rejection)
             self._reject(message, rejection.code, rejection.detail)
         except (InvalidMessage, Unstorable) as error:
             # An error in the client's input: without deferral it would be a 400.
@@ -86,8 +133,15 @@ class ClientCommands:
         )
 
 
-def _log_rejection(message: Message, rejection: CommandRejected) -> None:
-    logger.info("%s rejected for %s: %s", message.type, message.stream, rejection.code)
+def _log_rejection(command: RoutedCommand, rejection: CommandRejected) -> None:
+    name, stream = command.metadata.command, command.streams[0]
+    logger.info("%s rejected for %s: %s", name, stream, rejection.code)
+
+
+def _as_received(command: Command, metadata: Metadata) -> RoutedCommand:
+    """As if it had come through the outbox."""
+    name = registry.name_of_class(type(command))
+    return route(command, replace(_without_reply(metadata), command=name))
 
 
 def _without_reply(metadata: Metadata) -> Metadata:

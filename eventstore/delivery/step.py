@@ -84,6 +84,11 @@ def step(name: str, *, limit: int | None = None) -> int:
     if kind.step:
         return kind.step(name, subscription, limit)
     try:
+        return _step(DeliveryAtOnce(name, subscription), limit)
+    except WrongExpectedVersion:
+        if not kind.deliver_at_once:
+            raise
+        # Another writer was first: what was decided at once is sent instead, and decided again.
         return _step(Delivery(name, subscription), limit)
     except Exception as error:
         if _is_passing(error):
@@ -173,9 +178,7 @@ class Delivery:
 
     def handle(self, messages: Sequence[Message]) -> None:
         """Raises what the handlers raise, and the error of a message that cannot be decoded."""
-        for message in messages:
-            if isinstance(message.body, Exception):
-                raise message.body
+        _require_decoded(messages)
         assert self.kind.deliver is not None, "a kind with a step of its own is not delivered to"
         self.kind.deliver(self.name, self.subscription, messages)
 
@@ -257,6 +260,17 @@ class Delivery:
         return (message.stream,)
 
 
+class DeliveryAtOnce(Delivery):
+    """The first try: by the shorter way, if the kind has one and no message is held."""
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        if self.kind.deliver_at_once and messages and not self.held:
+            _require_decoded(messages)
+            self.kind.deliver_at_once(self.name, self.subscription, messages)
+        else:
+            super().deliver(messages)
+
+
 class IsolatingDelivery(Delivery):
     """After an error: with savepoints, so that only the messages at fault are parked."""
 
@@ -284,6 +298,12 @@ class MarkedDelivery(Delivery):
                 self.park(message, error, attempts=parked.ATTEMPTS)
             else:
                 self.isolate([message])
+
+
+def _require_decoded(messages: Sequence[Message]) -> None:
+    for message in messages:
+        if isinstance(message.body, Exception):
+            raise message.body
 
 
 def _attempts(error: Exception, attempts: int) -> int:

@@ -3,12 +3,15 @@ answers recorded in another one."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+from django.db import InterfaceError, OperationalError
 
 from eventstore import log, results
-from eventstore.log import OutgoingMessage, epochs
-from eventstore.messages import Command, Message, Metadata
+from eventstore.log import epochs
+from eventstore.messages import Command, Message, Metadata, replace
 from eventstore.outbox import cursors, parked
 from eventstore.outbox.parked import ParkedMessage
 from eventstore.postgres import atomic
@@ -25,6 +28,20 @@ logger = logging.getLogger(__name__)
 PROMPT_SECONDS = 0.01
 # Calls that may wait for each thread: a full batch is worth more than a short queue.
 QUEUED = 15
+
+
+# A message, and the token of its lease.
+Leased = tuple[Message, int]
+# A command that a provider's answer became, and who sends it.
+Answer = tuple[Command, Metadata]
+
+
+class Send(NamedTuple):
+    """How answers reach their contexts, in the transaction that records them. at_once: may raise,
+    and is rolled back; then by_outbox."""
+
+    at_once: Callable[[Sequence[Answer]], None]
+    by_outbox: Callable[[Sequence[Answer]], None]
 
 
 class LeaseRanOut(Exception):
@@ -45,7 +62,7 @@ class Call:
         self.message, self.lease, self.again = message, lease, again
         self.future = caller.threads.submit(self.make)
 
-    def make(self) -> OutgoingMessage | None:
+    def make(self) -> Answer | None:
         """Returns the answer, ready to be stored: an answer that cannot be encoded fails this call
         alone."""
         message, lease = self.message, self.lease
@@ -65,9 +82,9 @@ class Call:
             raise
         self.circuit.answered()
         correlation, trace = message.metadata.correlation_id, message.metadata.trace
-        return log.outgoing(
-            command, metadata=Metadata(correlation, message.id, actor=lease.name, trace=trace)
-        )
+        metadata = Metadata(correlation, message.id, actor=lease.name, trace=trace)
+        log.outgoing(command, metadata=metadata)  # raises what cannot be stored
+        return command, metadata
 
     def ask(self) -> Command:
         """A repeated call looks for the result first: the provider may have forgotten its key."""
@@ -107,27 +124,42 @@ class Caller:
         self.threads = ThreadPoolExecutor(effect.concurrency, thread_name_prefix=name)
         self.calls: list[Call] = []
 
-    def take_in(self, limit: int) -> int:
-        """Park every new message, in the order of its stream, and move the cursor past it."""
+    def take_in(self, limit: int) -> tuple[int, list[Leased]]:
+        """Park every new message, in the order of its stream, and move the cursor past it. Where
+        nothing is parked that could be due before them, the first of each stream are leased as they
+        are parked. Returns the number of messages, and those that are leased."""
         if (claimed := cursors.claim(self.name)) is None or claimed.until == claimed.position:
-            return 0
+            return 0, []
         messages = cursors.read(self.name, claimed, limit)
         streams = {message.stream for message in messages}
         waiting = parked.held(self.name, streams) if claimed.parked else set()
-        places = []
+        free = 0 if claimed.parked or self.circuit.is_open else self._free()
+        lease_seconds = leases.first(self.effect.lease).total_seconds()
+        places, leased = list[ParkedMessage](), list[Leased]()
         for message in messages:
-            delay = None if message.stream in waiting else 0.0
-            places.append(ParkedMessage(message.position, message.stream, delay=delay))
+            place = ParkedMessage(message.position, message.stream)
+            if message.stream in waiting:
+                pass  # for the one before it
+            elif len(leased) < free:
+                place = replace(place, status="leased", attempts=1, delay=lease_seconds)
+                leased.append((message, 1))
+            else:
+                place = replace(place, delay=0.0)
+            places.append(place)
             waiting.add(message.stream)
         parked.park(self.name, places)
         until = messages[-1].position if len(messages) == limit else claimed.until
         cursors.move(self.name, until)
-        return len(messages)
+        return len(messages), leased
 
-    def lease(self) -> list[tuple[Message, int]]:
-        """Lease the calls that may begin: the message of each, with the token of its lease."""
-        name, circuit, begun = self.name, self.circuit, len(self.calls)
-        free = circuit.allows(self.effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
+    def _free(self) -> int:
+        """How many calls may begin."""
+        begun = len(self.calls)
+        return self.circuit.allows(self.effect.concurrency * (1 + QUEUED) - begun, under_way=begun)
+
+    def lease(self) -> list[Leased]:
+        """Lease the parked calls that may begin."""
+        name, circuit, free = self.name, self.circuit, self._free()
         due = parked.due(name, free) if free > 0 else []
         # Those whose last attempt never came back: they may have killed the worker.
         lost = [
@@ -150,7 +182,7 @@ class Caller:
             parked.defer(name, circuit.wait())
         return [(messages[position], token) for position, token in tokens.items()]
 
-    def begin(self, leased: Sequence[tuple[Message, int]], taken_at: float) -> None:
+    def begin(self, leased: Sequence[Leased], taken_at: float) -> None:
         """taken_at: when the leases were taken, of time.monotonic, or earlier."""
         # Whether the log may have lost that a call was made.
         may_have_been_made = epochs.asks_first()
@@ -159,7 +191,7 @@ class Caller:
             lease = Lease(self.name, message.position, token, taken_at=taken_at, longest=longest)
             self.calls.append(Call(self, message, lease, again=may_have_been_made or token > 1))
 
-    def record(self) -> int:
+    def record(self, send: Send) -> int:
         """Record the answers that have come. Returns how many."""
         done, pending = list[Call](), list[Call]()
         for call in self.calls:
@@ -167,6 +199,17 @@ class Caller:
             (done if call.future.done() else pending).append(call)
         if not done:
             return 0
+        try:
+            self._record(done, send.at_once)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001  a decider's; its context parks the command
+            logger.info("%s: answers are sent by the outbox: %r", self.name, error)
+            self._record(done, send.by_outbox)
+        self.calls = pending
+        return len(done)
+
+    def _record(self, done: Sequence[Call], send: Callable[[Sequence[Answer]], None]) -> None:
         failures = [call for call in done if call.future.exception() is not None]
         answered = [call for call in done if call.future.exception() is None]
         answers = {call.message.position: call for call in answered}
@@ -177,10 +220,8 @@ class Caller:
             tokens = {position: call.lease.token for position, call in answers.items()}
             ours = parked.settle(self.name, tokens)
             parked.postpone(self.name, [call.postponed() for call in failures])
-            commands = [call.future.result() for at, call in answers.items() if at in ours]
-            log.write([], [command for command in commands if command is not None])
-        self.calls = pending
-        return len(done)
+            found = [call.future.result() for at, call in answers.items() if at in ours]
+            send([answer for answer in found if answer is not None])
 
 
 class Calls:
@@ -190,7 +231,7 @@ class Calls:
         self.callers: dict[str, Caller] = {}
         self.renewal = leases.Renewal(self.held)
 
-    def step(self, name: str, effect: Effect, limit: int) -> int:
+    def step(self, name: str, effect: Effect, limit: int, send: Send) -> int:
         """Record answers, park new messages, start calls. Returns how many messages moved."""
         if name not in self.callers:
             self.callers[name] = Caller(name, effect)
@@ -198,14 +239,14 @@ class Calls:
         # Earlier than the database's own time, so that a lease never seems longer than it is.
         taken_at = time.monotonic()
         with atomic():
-            taken_in = caller.take_in(limit)
-            leased = caller.lease()
+            taken_in, leased = caller.take_in(limit)
+            leased = leased or caller.lease()
         if leased:
             caller.begin(leased, taken_at)
             self.keep_leases()
         if len(caller.calls) <= effect.concurrency:
             wait([call.future for call in caller.calls], PROMPT_SECONDS, ALL_COMPLETED)
-        return taken_in + len(leased) + caller.record()
+        return taken_in + len(leased) + caller.record(send)
 
     def under_way(self) -> bool:
         return any(caller.calls for caller in self.callers.values())

@@ -1,6 +1,6 @@
 """Cursors over the outbox: claim one, read the messages between it and the fence, move it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ CURSOR = """
 """
 # Not while the log waits for its next epoch: the cursors show how much of the log is complete.
 CLAIM = CURSOR + "AND NOT paused AND eventstore_mark() IS NOT NULL FOR UPDATE SKIP LOCKED"
+CLAIM_IDLE = "SELECT eventstore_claim_idle(%s)"
 HOLD = """
     SELECT
     FROM eventstore_subscription
@@ -281,6 +282,12 @@ def claim(name: str) -> Claim | None:
     another worker holds it."""
     found = rows(CLAIM, [name])
     return _claim(*found[0]) if found else None
+
+
+def claim_idle(names: Iterable[str]) -> set[str]:
+    """Lock those of the subscriptions that have nothing to do, for this transaction; see
+    sql/functions/eventstore_claim_idle.sql."""
+    return {name for (name,) in rows(CLAIM_IDLE, [list(names)])}
 
 
 def claimed(row: tuple[Any, ...], *, after: int | None) -> Claim:

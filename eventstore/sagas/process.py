@@ -3,14 +3,14 @@ with the commands to send."""
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from eventstore import codec, log, results
-from eventstore.log import OutgoingMessage, audit
-from eventstore.messages import INTERNAL, DeadlinePassed, Intervened, Message, Metadata
+from eventstore.log import audit
+from eventstore.messages import INTERNAL, Command, DeadlinePassed, Intervened, Message, Metadata
 from eventstore.postgres import execute, rows
 from eventstore.subscriptions import Saga
 
@@ -62,10 +62,18 @@ class SagaChange(msgspec.Struct, frozen=True):
     deadline: float | None
 
 
-def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
+class Sent(NamedTuple):
+    """A command of a saga. metadata: names the saga, which gets the reply."""
+
+    command: Command
+    metadata: Metadata
+
+
+def react(name: str, saga: Saga, messages: Sequence[Message]) -> list[Sent]:
+    """Write the new states, and return the commands to send, in order."""
     states = load(name, saga, {key_of(saga, message) for message in messages})
     changes: dict[str, SagaChange] = {}
-    outgoing: list[OutgoingMessage] = []
+    sent: list[Sent] = []
     for message in messages:
         key = key_of(saga, message)
         state, position = states.get(key, (saga.initial, 0))
@@ -94,11 +102,11 @@ def react(name: str, saga: Saga, messages: Sequence[Message]) -> None:
             reply_to=name,
             reply_key=key,
         )
-        outgoing += [log.outgoing(command, metadata=metadata) for command in reaction.commands]
+        sent += [Sent(command, metadata) for command in reaction.commands]
     if changes:
         stored = codec.encode_json(list(changes.values())).decode()
         execute(SAVE, [name, _schema_version(saga), stored]).close()
-    log.write([], outgoing)
+    return sent
 
 
 def key_of(saga: Saga, message: Message) -> str:

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 
 from eventstore import log, registry
-from eventstore.delivery import step
+from eventstore.delivery import kinds, step
 from eventstore.effects import calls
 from eventstore.log import ANY, append
 from eventstore.messages import Event as Said
@@ -302,7 +302,7 @@ class TestTheOrder:
         taken_in, go_on = threading.Event(), threading.Event()
         other = in_thread(take_in_and_wait, taken_in, go_on)
         assert taken_in.wait(5)
-        recorder = in_thread(caller().record)
+        recorder = in_thread(caller().record, kinds.ANSWERS)
         threading.Timer(0.2, go_on.set).start()
         other.result(5)
         recorder.result(5)

@@ -38,8 +38,8 @@ def leased(toys):
     append("counter-a", [Counted("a")], expected=ANY)
     with transaction.atomic():
         calls.Caller(SUBSCRIPTION, registry.subscriptions()[SUBSCRIPTION]).take_in(10)
-        parked.lease(SUBSCRIPTION, [Event.objects.get().position], timedelta(seconds=1))
-    return Parked.objects.get()
+    Parked.objects.update(due_at=Now() + timedelta(seconds=1))
+    return Parked.objects.get(status="leased", attempts=1)
 
 
 def close(event, key):

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from eventstore import log, sagas
+from eventstore.commands import decide
 from eventstore.delivery import step
 from eventstore.log import ANY, append
 from eventstore.messages import DeadlinePassed, Metadata, State, replace
@@ -45,6 +46,11 @@ def the_deadline_passes():
         )
 
 
+def busy():
+    """Commands have to wait for their context."""
+    Subscription.objects.filter(pk="toy").update(paused=True)
+
+
 class TestTheState:
     def test_it_is_folded_over_batches_and_within_one(self):
         count(amount=2)
@@ -76,6 +82,7 @@ class TestTheState:
         assert Subscription.objects.get(pk=SUBSCRIPTION).position < last
 
         monkeypatch.undo()
+        busy()
         step.step(SUBSCRIPTION)
         assert saga().status == "FULL"
         assert outgoing("toy.close").count() == 1
@@ -218,6 +225,7 @@ class TestItsCommands:
     def test_commands_of_several_processes_are_owed_in_the_order_of_their_events(self):
         for name in "xyz":
             count(name, 10)
+        busy()
         step.step(SUBSCRIPTION)
         assert list(outgoing("toy.close").order_by("position").values_list("key", flat=True)) == [
             "counter-x", "counter-y", "counter-z",
@@ -225,6 +233,7 @@ class TestItsCommands:
 
     def test_they_say_what_led_to_them_and_who_waits_for_an_answer(self):
         count(amount=10)
+        busy()
         step.step(SUBSCRIPTION)
         event, metadata = Event.objects.get(), outgoing("toy.close").get().metadata
         assert metadata["correlation_id"] == str(event.correlation_id)
@@ -440,7 +449,8 @@ def sagas_step_without_parking():
     with transaction.atomic():
         claimed = cursors.claim(SUBSCRIPTION)
         messages = cursors.read(SUBSCRIPTION, claimed, 10)
-        sagas.react(SUBSCRIPTION, registry.subscriptions()[SUBSCRIPTION], messages)
+        saga = registry.subscriptions()[SUBSCRIPTION]
+        decide.send(sagas.react(SUBSCRIPTION, saga, messages))
         cursors.move(SUBSCRIPTION, claimed.fence)
 
 
