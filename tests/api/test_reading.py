@@ -61,7 +61,7 @@ def bodies(draw):
 def changed(draw, value):
     act = draw(st.sampled_from(("replace", "remove", "add", "deeper", "deeper", "deeper")))
     if act == "replace" or not value or not isinstance(value, dict | list):
-        return draw(st.sampled_from(ODD))
+        return copy.deepcopy(draw(st.sampled_from(ODD)))
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     key = draw(st.sampled_from(keys))
     match act:

@@ -570,6 +570,7 @@ APART = (
     "eventstore.testing",
 )
 COVERED_ELSEWHERE = {
+    "outbox.parked.LEASE": "effects/test_calls.py; of a repeated call, as PARK of the first one",
     "outbox.parked.RENEW": "test_leases.py; it changes nothing but a time",
     "messaging.relay_leases.TAKE": "messaging/test_kafka.py; kill -9 between broker and cursor",
     "messaging.relay_leases.SETTLE": "messaging/test_kafka.py; as TAKE",
