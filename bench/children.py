@@ -44,15 +44,19 @@ def member(*command: str, errors: int | None = None) -> Iterator[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its children so far (Linux only)."""
+    """User and system time of a process and its children so far, also of those that have ended
+    (Linux only)."""
     process = Path(f"/proc/{pid}")
     # The process name in brackets may hold anything. After it, user and system time are fields 12
-    # and
-    # 13 (proc(5): utime, stime).
-    user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
+    # and 13, those of its ended children 14 and 15 (proc(5): utime, stime, cutime, cstime).
+    ticks = (process / "stat").read_text().rpartition(")")[2].split()[11:15]
     children = (process / f"task/{pid}/children").read_text().split()
-    own = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    own = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
     return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def raise_on_termination() -> None:

@@ -26,12 +26,15 @@ class Contender(NamedTuple):
     given: tuple[str, ...] = ()
 
 
-OURS, OURS_BY_TWO = "ours", "ours_2"
+OURS, OURS_BY_TWO, OURS_BY_FOUR = "ours", "ours_2", "ours_4"
 
 ORDERS = {
     OURS: Contender("bench.orders", "this platform", prepared=True),
     OURS_BY_TWO: Contender(
         "bench.orders", "this platform, two worker processes", prepared=True, given=("2",)
+    ),
+    OURS_BY_FOUR: Contender(
+        "bench.orders", "this platform, four worker processes", prepared=True, given=("4",)
     ),
     "celery_crud": Contender("bench.peers.celery_crud", "Django rows, a Celery task per step"),
     "eventsourcing": Contender(

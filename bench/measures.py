@@ -9,17 +9,21 @@ from . import contenders, fill, report, servers
 from .contenders import OURS, Contender
 
 SMALL = 10_000
+SPENT = ("cpu_ms_per_order", "wal_kb_per_order")
 
 
 def orders(arguments: Namespace, template: str) -> dict[str, float]:
     table = {name: contenders.ORDERS[name] for name in arguments.contenders or contenders.ORDERS}
     rates: dict[str, list[float]] = {name: [] for name in table}
+    spent: list[Mapping[str, float]] = []
     for _ in range(arguments.rounds):
         for name, contender in table.items():
             figures = contenders.run(
                 contender, str(arguments.orders), *contender.given, template=template
             )
             rates[name].append(figures["orders_per_s"])
+            if name == OURS:
+                spent.append(figures)
             _print_progress(name, figures)
     print(f"{arguments.orders} orders, placed one by one, until the last is confirmed", flush=True)
     print(report.orders(rates, table), end="\n\n", flush=True)
@@ -31,8 +35,10 @@ def orders(arguments: Namespace, template: str) -> dict[str, float]:
         if not contenders.ORDERS[name].prepared
     }
     summary = {"orders_per_s": median(rates[OURS])} | others
-    if contenders.OURS_BY_TWO in rates:
-        summary["orders_per_s_2_workers"] = median(rates[contenders.OURS_BY_TWO])
+    summary |= {name: median(each[name] for each in spent) for name in SPENT}
+    for name, workers in ((contenders.OURS_BY_TWO, 2), (contenders.OURS_BY_FOUR, 4)):
+        if name in rates:
+            summary[f"workers_{workers}"] = 1 / report.ratio_of(rates, name)
     return summary
 
 

@@ -5,6 +5,7 @@ bench.template's)
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,11 +21,12 @@ from eventstore.postgres import rows
 from orders.commands import Item, PlaceOrder
 from shipping.commands import Address
 
-from . import basket
+from . import basket, children
 from .workers import worker
 
 ADDRESS = Address("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB")
 
+WRITTEN = "SELECT pg_backend_pid(), pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 CONFIRMED = "SELECT count(*) FROM orders_order_details WHERE status = 'CONFIRMED'"
 # Whether any subscription has an event that it handles after its cursor, by the log itself.
 BEHIND = """
@@ -48,17 +50,43 @@ def main(orders: int, processes: int = 1) -> None:
     before = Before.now()
     with worker(app, "config", processes):
         warm_up()
+        spent = Spent.now()
         start = time.perf_counter()
         _place(orders)
         placed = time.perf_counter() - start
         _wait_until_current(before.confirmed + basket.WARM_UP + orders)
         seconds = time.perf_counter() - start
+        spent = spent.until(Spent.now())
     _check(before, basket.WARM_UP + orders)
     print(
         json.dumps(
-            {"orders_per_s": orders / seconds, "seconds": seconds, "placed_per_s": orders / placed}
+            {
+                "orders_per_s": orders / seconds,
+                "seconds": seconds,
+                "placed_per_s": orders / placed,
+                "cpu_ms_per_order": spent.cpu_seconds / orders * 1e3,
+                "wal_kb_per_order": spent.wal_bytes / orders / 1e3,
+            }
         )
     )
+
+
+class Spent(NamedTuple):
+    """cpu_seconds: of this process, its worker and the server, which is on this machine.
+    wal_bytes: written by the server."""
+
+    cpu_seconds: float
+    wal_bytes: int
+
+    @classmethod
+    def now(cls) -> "Spent":
+        ((backend, wal),) = rows(WRITTEN)
+        server = children.parent_of(backend)
+        return cls(children.cpu_seconds(os.getpid()) + children.cpu_seconds(server), int(wal))
+
+    def until(self, later: "Spent") -> "Spent":
+        cpu, wal = (end - begin for begin, end in zip(self, later, strict=True))
+        return Spent(cpu, int(wal))
 
 
 class Before(NamedTuple):

@@ -11,7 +11,10 @@ from bench import brokers, servers
 
 KEYS = {
     "orders_per_s",
-    "orders_per_s_2_workers",
+    "cpu_ms_per_order",
+    "wal_kb_per_order",
+    "workers_2",
+    "workers_4",
     "vs_celery_crud",
     "vs_eventsourcing",
     "vs_prototype",
