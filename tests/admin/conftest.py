@@ -1,6 +1,7 @@
 """A shop with one completed order, and clients of staff."""
 
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -10,7 +11,13 @@ from django.core.management import call_command
 from django.test import Client
 
 from eventstore.commands import bus
-from eventstore.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookMessage
+from eventstore.models import (
+    Subscription,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 from eventstore.money import Money
 from eventstore.testing import drain
 from eventstore.webhooks import secrets
@@ -112,6 +119,15 @@ def place_many(count):
     placed = [place() for _ in range(count)]
     drain()
     return placed
+
+
+@contextmanager
+def busy(context):
+    """Commands for this context are not decided at once; they wait in the outbox."""
+    subscription = Subscription.objects.filter(pk=context)
+    subscription.update(paused=True)
+    yield
+    subscription.update(paused=False)
 
 
 def member(name, group, right=None):

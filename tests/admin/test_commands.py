@@ -18,7 +18,7 @@ from eventstore.operations import metrics
 from eventstore.privacy.personal_data import HIDDEN
 from eventstore.testing import drain
 
-from .conftest import place
+from .conftest import busy, place
 from .everything import lists, models, routes
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "console.md"
@@ -92,8 +92,9 @@ def test_states_and_processes_hide_what_is_personal(order):
 @pytest.mark.usefixtures("shop")
 def test_all_about_an_order_is_told_as_its_page_shows_it(staff):
     order_id = place()
-    for subscription in ("orders.details", "orders.fulfilment"):
-        step.step(subscription)
+    with busy("payments"):
+        for subscription in ("orders.details", "orders.fulfilment"):
+            step.step(subscription)
     Parked.objects.create(
         subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
     )

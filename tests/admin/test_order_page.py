@@ -11,7 +11,7 @@ from eventstore.models import Event, OperatorAction, Parked
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
-from .conftest import place, say_yes
+from .conftest import busy, place, say_yes
 
 
 def page_of(client, order_id):
@@ -48,7 +48,8 @@ def test_it_tells_what_comes_back(staff, order):
 def test_it_tells_what_is_pending_and_what_is_parked(staff):
     order_id = place()
     step.step("orders.details")
-    step.step("orders.fulfilment")
+    with busy("payments"):
+        step.step("orders.fulfilment")
     Parked.objects.create(
         subscription="payments.gateway", position=1, key=f"payment-{order_id}", status="dead"
     )

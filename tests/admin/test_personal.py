@@ -13,13 +13,13 @@ from msgspec import inspect
 from eventstore import registry
 from eventstore.console import links
 from eventstore.delivery import step
-from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState, Subscription
+from eventstore.models import Event, OperatorAction, OutboxMessage, Parked, SagaState
 from eventstore.privacy import personal_data
 from eventstore.subscriptions import Projection, Saga
 from eventstore.testing import drain
 from orders.models import OrderDetails
 
-from .conftest import member, place
+from .conftest import busy, member, place
 from .everything import everything_there_is, lists
 
 # With characters that HTML, JSON and Python escape.
@@ -39,10 +39,8 @@ def canary(shop):
     done = place(METHOD, **PERSON)
     drain()
     under_way = place(METHOD, **PERSON)
-    # A command in the outbox: its context has to be busy.
-    Subscription.objects.filter(pk="payments").update(paused=True)
-    step.step("orders.fulfilment")
-    Subscription.objects.filter(pk="payments").update(paused=False)
+    with busy("payments"):
+        step.step("orders.fulfilment")
     step.step("orders.details")
     _park(f"ValueError: no such place: {PERSON['name']!r}, {PERSON['street']}", under_way)
     return done

@@ -13,7 +13,7 @@ from eventstore.log import audit
 from eventstore.models import Event, OutboxMessage, Parked, SagaState, Subscription
 from eventstore.testing import drain
 
-from .conftest import place, place_many
+from .conftest import busy, place, place_many
 
 
 def text(answer):
@@ -150,7 +150,8 @@ def test_a_parked_message_is_shown_when_the_outbox_has_it_no_more(staff):
 
 def test_the_outbox_tells_who_has_still_to_take_a_message(staff, shop):
     order_id = place()
-    delivery.step("orders.fulfilment")
+    with busy("payments"):
+        delivery.step("orders.fulfilment")
     message = OutboxMessage.objects.get(topic="event", key=f"order-{order_id}")
     page = staff.get(f"/admin/eventstore/outboxmessage/{message.position}/change/")
     assert {each.subscription: each.state for each in page.context["deliveries"]} == {
