@@ -9,6 +9,9 @@ DECLARE
     claimed record;
     newest bigint;
 BEGIN
+    IF eventstore_mark() IS NULL THEN
+        RETURN;  -- the log waits for its next epoch
+    END IF;
     FOR claimed IN
         SELECT subscription.name, subscription.position
         FROM eventstore_subscription AS subscription

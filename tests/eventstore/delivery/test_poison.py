@@ -13,7 +13,7 @@ from eventstore.delivery import step, worker
 from eventstore.log import ANY, append
 from eventstore.models import DeliveryMarker, Event, Parked, SagaState, Subscription
 from eventstore.outbox import cursors, parked
-from eventstore.subscriptions import Commands
+from eventstore.subscriptions import Commands, Reaction
 from eventstore.testing import drain, unguarded
 from tests.eventstore import toy
 from tests.eventstore.toy import COUNTER, ROUND, TALLIES, Count, Counted, Tally
@@ -136,6 +136,31 @@ class TestAWorkerThatDies:
             ("toy.round", "77", "dead")
         ]
         assert len(heard()) == MANY
+
+    def test_of_one_command_that_a_saga_has_decided_at_once(self, wire):
+        """The saga's own step dies of it at first; then it sends the command by the outbox, whose
+        step finds it. What the saga heard is not at fault."""
+
+        def forward(state, event):
+            if event.note == "echoed":
+                return Reaction(state)
+            note = "die" if event.counter_id == "77" else "echoed"
+            return Reaction(state, [Count(f"{event.counter_id}-copy", 1, note)])
+
+        decide = COUNTER.decide | {Count: dying_of_it(toy.count)}
+        saga = ROUND._replace(react=ROUND.react | {Counted: forward})
+        wire(
+            AGGREGATES=[COUNTER._replace(decide=decide)],
+            SUBSCRIPTIONS={"toy": Commands(), "toy.round": saga, SUBSCRIPTION: TALLIES},
+        )
+        for number in range(MANY):
+            count(str(number), 1)
+        assert deaths_until_all_is_done() <= 2 * FEW
+
+        letter = Parked.objects.get()
+        assert (letter.subscription, letter.key) == ("toy", "counter-77-copy")
+        assert letter.error.startswith("PoisonMessage: 2 workers in a row")
+        assert len(heard()) == 2 * MANY - 1
 
     def test_of_one_command_among_many(self, deadly):
         deadly("toy")
