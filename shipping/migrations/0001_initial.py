@@ -2,6 +2,8 @@ import django.db.models.functions.datetime
 import django.db.models.lookups
 from django.db import migrations, models
 
+from eventstore.models import KeyField
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -12,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SandboxParcel",
             fields=[
-                ("key", models.TextField(primary_key=True, serialize=False)),
+                ("key", KeyField(primary_key=True, serialize=False)),
                 ("tries", models.IntegerField()),
                 ("done_at", models.IntegerField()),
                 (
@@ -49,7 +51,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("order_id", models.TextField(primary_key=True, serialize=False)),
+                ("order_id", KeyField(primary_key=True, serialize=False)),
                 ("status", models.TextField(default="NEW")),
                 ("tracking", models.TextField(default="")),
                 ("reason", models.TextField(default="")),
