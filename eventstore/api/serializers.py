@@ -194,7 +194,9 @@ class Whole(serializers.IntegerField):
 
     default_error_messages = {"not_whole": "Expected a JSON integer, not true, 1.0 or a string."}
 
-    def __init__(self, *, min_value: int, max_value: int = LARGEST_NUMBER, **options: Any) -> None:
+    def __init__(
+        self, *, min_value: int = 0, max_value: int = LARGEST_NUMBER, **options: Any
+    ) -> None:
         super().__init__(min_value=min_value, max_value=max_value, **options)
 
     def to_internal_value(self, data: Any) -> int:

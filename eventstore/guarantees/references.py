@@ -75,6 +75,7 @@ def wrong_keys() -> Iterator[Error]:
                 yield Error(
                     f"The key of the subscription {name!r} reads {missing!r}, which is not a field"
                     f" of {event.__name__}.",
+                    hint="Name a field that each of its events has.",
                     id="eventstore.E049",
                 )
 
@@ -101,6 +102,7 @@ def wrong_projections() -> Iterator[Error]:
             yield Error(
                 f"The projection {name!r} has the category {each.category!r}, which no aggregate"
                 f" has. The categories are {_listed(categories)}.",
+                hint="Use the category of the aggregate whose streams the rows are about.",
                 id="eventstore.E050",
             )
         model: Any = each.model
@@ -211,6 +213,7 @@ def _compare_annotations(message: type, function: Any) -> Iterator[Error]:
         yield Error(
             f"{name} is the function for {message.__name__}, which is not the annotated type of any"
             " of its arguments.",
+            hint="Correct the annotation, or the key of the table.",
             id="eventstore.E007",
         )
 
@@ -223,6 +226,7 @@ def wrong_effects() -> Iterator[Error]:
                     yield Error(
                         f"`{part}` of the effect {name!r} has an entry for {event.__name__}, which"
                         " `perform` does not have.",
+                        hint="Add the event to `perform`, or remove this entry.",
                         id="eventstore.E057",
                     )
 
@@ -234,6 +238,7 @@ def unknown_brokers() -> Iterator[Error]:
             yield Error(
                 f"The subscription {name!r} needs the broker {each.broker!r}, which"
                 " EVENTSTORE_BROKERS does not have.",
+                hint="Add the broker to EVENTSTORE_BROKERS, or remove it from the subscription.",
                 id="eventstore.E058",
             )
 

@@ -58,26 +58,38 @@ def _invalid_names() -> Iterator[Error]:
     names = Counter(name for table in (*wiring.EVENTS, *wiring.COMMANDS) for name in table)
     for name, count in names.items():
         if count > 1:
-            yield Error(f"The stored name {name!r} is used {count} times.", id="eventstore.E001")
+            yield Error(
+                f"The stored name {name!r} is used {count} times.",
+                hint="Give each class a stored name of its own.",
+                id="eventstore.E001",
+            )
     for name in (*registry.types(), *registry.published_types()):
         if not TYPE_NAME.fullmatch(name):
             yield Error(
                 f"The stored name {name!r} does not have the form `context.what_happened`.",
+                hint="Use two lower-case words with a dot between, such as orders.order_placed.",
                 id="eventstore.E011",
             )
     categories = Counter(aggregate.category for aggregate in wiring.AGGREGATES)
     for category, count in categories.items():
         if count > 1:
-            yield Error(f"{count} aggregates have the category {category!r}.", id="eventstore.E013")
+            yield Error(
+                f"{count} aggregates have the category {category!r}.",
+                hint="Give each aggregate a category of its own: its streams begin with it.",
+                id="eventstore.E013",
+            )
         if not log.CATEGORY.fullmatch(category):
             yield Error(
-                f"The category {category!r} is not a lower-case word.", id="eventstore.E014"
+                f"The category {category!r} is not a lower-case word.",
+                hint="Use lower-case letters, digits and underscores, beginning with a letter.",
+                id="eventstore.E014",
             )
     for name in registry.subscriptions():
         if not SUBSCRIPTION_NAME.fullmatch(name):
             yield Error(
                 f"The subscription name {name!r} does not have the form `context` or"
                 " `context.what_it_does`.",
+                hint="Rename it, such as orders.details.",
                 id="eventstore.E015",
             )
 
@@ -89,16 +101,25 @@ def _undecided_commands() -> Iterator[Error]:
     deciders.update(command for table in getattr(wiring, "DECISIONS", ()) for command in table)
     for command, count in deciders.items():
         if count > 1:
-            yield Error(f"{command.__name__} has {count} deciders.", id="eventstore.E002")
+            yield Error(
+                f"{command.__name__} has {count} deciders.",
+                hint="Decide each command in one aggregate, or in DECISIONS.",
+                id="eventstore.E002",
+            )
     for table in wiring.COMMANDS:
         for name, command in table.items():
             if command not in deciders:
-                yield Error(f"{name!r} has no decider.", id="eventstore.E003")
+                yield Error(
+                    f"{name!r} has no decider.",
+                    hint="Add it to `decide` of its aggregate, or remove it from COMMANDS.",
+                    id="eventstore.E003",
+                )
     topics = {name.partition(".")[0] for table in wiring.COMMANDS for name in table}
     for topic in topics - registry.of_kind(Commands).keys():
         yield Error(
             f"No Commands() subscription named {topic!r}: commands enqueued for it would never be"
             " decided.",
+            hint="Add a Commands() of this name to SUBSCRIPTIONS.",
             id="eventstore.E006",
         )
 
@@ -111,11 +132,19 @@ def _events_without_a_name() -> Iterator[Error]:
     for saga in registry.of_kind(Saga).values():
         handled -= {cls for name, cls in saga.contract.items() if name in stored}
     for event in (evolved | handled) - set(registry.names()):
-        yield Error(f"{event.__name__} has no stored name in EVENTS.", id="eventstore.E004")
+        yield Error(
+            f"{event.__name__} has no stored name in EVENTS.",
+            hint="Add it to EVENTS, under the name that the log stores.",
+            id="eventstore.E004",
+        )
     for table in wiring.EVENTS:
         for name, event in table.items():
             if event not in evolved:
-                yield Error(f"No aggregate evolves on {name!r}.", id="eventstore.E005")
+                yield Error(
+                    f"No aggregate evolves on {name!r}.",
+                    hint="Add it to `evolve` of its aggregate, or remove it from EVENTS.",
+                    id="eventstore.E005",
+                )
 
 
 def _gaps_in_upcasters() -> Iterator[Error]:
@@ -123,11 +152,14 @@ def _gaps_in_upcasters() -> Iterator[Error]:
         for name, steps in table.items():
             for missing in set(range(1, max(steps) + 1)) - set(steps):
                 yield Error(
-                    f"{name!r} has no upcaster from schema version {missing}.", id="eventstore.E008"
+                    f"{name!r} has no upcaster from schema version {missing}.",
+                    hint="Add a function from this version to the next to UPCASTERS.",
+                    id="eventstore.E008",
                 )
             if name not in registry.types():
                 yield Error(
                     f"Upcasters exist for {name!r}, which is not a stored name.",
+                    hint="Use the name under which the event is stored.",
                     id="eventstore.E009",
                 )
     for name, each in registry.of_kind(Saga).items():
@@ -135,6 +167,7 @@ def _gaps_in_upcasters() -> Iterator[Error]:
         for missing in set(range(1, max(steps, default=0) + 1)) - steps:
             yield Error(
                 f"The saga {name!r} has no upcaster from schema version {missing}.",
+                hint="Add a function from this version to the next to `upcasters`.",
                 id="eventstore.E012",
             )
 
@@ -143,7 +176,9 @@ def _invalid_subscriptions() -> Iterator[Error]:
     for name, saga in registry.of_kind(Saga).items():
         if not any(field.name == "status" for field in msgspec.structs.fields(type(saga.initial))):
             yield Error(
-                f"The state of the saga {name!r} has no field `status`.", id="eventstore.E010"
+                f"The state of the saga {name!r} has no field `status`.",
+                hint="Add a field `status` of type str to the state.",
+                id="eventstore.E010",
             )
     for name, each in registry.subscriptions().items():
         after: object = getattr(each, "after", 0)
@@ -182,6 +217,7 @@ def _invalid_consumers() -> Iterator[Error]:
         if not_handlers:
             yield Error(
                 f"The consumer {name!r} has no function for {', '.join(not_handlers)}.",
+                hint="Add a function for it to `handle`.",
                 id="eventstore.E020",
             )
 
@@ -209,6 +245,7 @@ def _invalid_webhooks() -> Iterator[Error]:
                 yield Error(
                     f"{count} publications of {name!r} publish {event.__name__}: their events would"
                     " have the same ids.",
+                    hint="Publish each type in one publication of a context.",
                     id="eventstore.E039",
                 )
 
@@ -223,6 +260,7 @@ def _missing_apps() -> Iterator[Warning]:
         if is_used and not apps.is_installed(app):
             yield Warning(
                 f"{use}, but {app} is not in INSTALLED_APPS: manage.py lacks its commands.",
+                hint="Add the app to INSTALLED_APPS.",
                 id="eventstore.W043",
             )
 
@@ -239,6 +277,7 @@ def _invalid_personal_fields() -> Iterator[Error]:
                 if name not in known:
                     yield Error(
                         f"PERSONAL names {cls.__name__}.{name}, which is not a field.",
+                        hint="Name a field of that class.",
                         id="eventstore.E017",
                     )
                 elif known[name] not in (str, str | None):

@@ -26,7 +26,7 @@ from tools.devserver.supervisor import Stopped, Supervisor
 from tools.devserver.terminal import say
 
 DATA = programs.ROOT / ".local"
-BOUND = 60.0
+BOUND = 180.0
 ENVIRONMENT = "environment"
 
 
@@ -118,7 +118,10 @@ def _wait_for(supervisor: Supervisor, port: int, path: str) -> None:
     end = monotonic() + BOUND
     while not _answers(port, path):
         if monotonic() > end:
-            raise LauncherError(f"no answer on port {port} within {BOUND:.0f} s, see above")
+            raise LauncherError(
+                f"http://{HOST}:{port}{path} has not answered within {BOUND:.0f} s; what is above"
+                " may say why"
+            )
         supervisor.restart_dead()
         supervisor.pause(0.1)
 
