@@ -2,8 +2,8 @@
 
 The thread hears of work itself, within about a millisecond. Celery starts the process, restarts it,
 and brings it the chores; a wake-up that went through Celery as a task took seven. That anything is
-delivered at all depends on the database only: the thread also looks by itself, each second, when
-the broker is gone or has lost a wake-up.
+delivered at all depends on the database only: the thread also looks by itself, every few seconds,
+and each second while the broker is away.
 """
 
 import logging
@@ -17,7 +17,8 @@ from . import worker
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
+# Celery beat polls each second. This is for a beat that is dead.
+POLL_SECONDS = 5.0
 
 
 class Listening:
