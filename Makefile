@@ -7,9 +7,8 @@ PEERS_INSTALLED := .venv/.installed-peers
 NPM_INSTALLED := .venv/.installed-npm
 
 # Tests mostly wait, so three processes share the work, also on two cores. They share one Redis; another broker cannot
-# be shared. In the order of their names: by itself xdist begins with the files of most tests, and the longest ones, of
-# one test each, would be last.
-THREE_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 3 --dist loadfile --no-loadscope-reorder)
+# be shared.
+THREE_AT_A_TIME := $(if $(CELERY_BROKER_URL),,-n 3 --dist loadfile)
 
 .DEFAULT_GOAL := help
 .PHONY: help run brokers test check docs reference audit fuzz simulate chaos faults drills greedy test-pooler bench bench-short bench-store bench-http bench-brokers bench-cdc bench-console screens format house plans clean-data clean doctor-selftest
