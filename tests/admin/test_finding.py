@@ -11,11 +11,12 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from eventstore.console import read_only
+from eventstore.delivery import step
 from eventstore.models import Event, SagaState, Stream
 from payments.models import PaymentView
 from shipping.models import ShipmentView
 
-from .conftest import place_many
+from .conftest import busy, place, place_many
 from .everything import lists, models
 
 
@@ -79,8 +80,11 @@ def test_events_are_filtered_by_type_from_the_wiring(staff, order):
     assert [event.stream for event in events] == [f"order-{order}"]
 
 
-@pytest.mark.usefixtures("order")
+@pytest.mark.usefixtures("shop")
 def test_the_outbox_is_filtered_by_topic(staff):
+    place()
+    with busy("payments"):
+        step.step("orders.fulfilment")
     messages = found(staff.get("/admin/eventstore/outboxmessage/?topic=payments"))
     assert messages
     assert {message.topic for message in messages} == {"payments"}

@@ -142,7 +142,7 @@ class TestWhatABatchCosts:
                 assert step.step(subscription) == messages
             return len(queries)
 
-        assert statements(1) == statements(100) <= 8
+        assert statements(1) == statements(100) <= 9
 
     def test_two_thousand_events_of_one_row_are_one_write(self):
         count(times=1500)
