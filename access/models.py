@@ -3,14 +3,12 @@
 from django.conf import settings
 from django.db import models
 
-from eventstore.models import KeyField
-
 
 class Customer(models.Model):
     """The id under which an account's orders are stored. Written once for each account
     (access/accounts.py)."""
 
-    customer_id = KeyField(primary_key=True)
+    customer_id = models.TextField(primary_key=True)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="customer")
 
     class Meta:

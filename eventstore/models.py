@@ -8,24 +8,6 @@ from django.db.models.functions import Mod, Now
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 
 
-class KeyField(models.TextField):
-    """A text by which rows are found: in the collation C, and without a second index.
-
-    Django makes an index for LIKE beside the one of each unique text, which is of use in other
-    collations only and costs at each change of a row. It does not for this name of the type.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"db_collation": "C"} | kwargs)
-
-    def deconstruct(self) -> Any:
-        name, path, args, kwargs = super().deconstruct()
-        return name, path, args, {each: kwargs[each] for each in kwargs if each != "db_collation"}
-
-    def db_type(self, connection: Any) -> str:
-        return "pg_catalog.text"
-
-
 class ClockTimestamp(models.Func):
     """The current time; now() is the start of the transaction."""
 
@@ -119,7 +101,7 @@ class Stream(Event):
 class Snapshot(models.Model):
     """A stored state. shape: of the code that folded it; code with another shape ignores it."""
 
-    stream = KeyField(primary_key=True)
+    stream = models.TextField(primary_key=True, db_collation="C")
     version = models.IntegerField()
     shape = models.TextField(db_collation="C")
     state = models.JSONField()
@@ -156,7 +138,7 @@ class OutboxMessage(models.Model):
 class Subscription(models.Model):
     """The cursor of a subscription: it acknowledges all messages up to its position."""
 
-    name = KeyField(primary_key=True)
+    name = models.TextField(primary_key=True, db_collation="C")
     position = models.BigIntegerField(db_default=0)
     paused = models.BooleanField(db_default=False)
     moved_at = models.DateTimeField(db_default=Now())
@@ -237,7 +219,7 @@ class DeliveryMarker(models.Model):
     position: of the message, or 0 for a whole batch. times: how often it was begun.
     """
 
-    subscription = KeyField(primary_key=True)
+    subscription = models.TextField(primary_key=True, db_collation="C")
     position = models.BigIntegerField()
     times = models.IntegerField()
     begun_at = models.DateTimeField(db_default=Now())
@@ -295,7 +277,7 @@ class StoredResponse(models.Model):
     scope: principal, method, URL and key, separated by spaces. fingerprint: of the request.
     """
 
-    scope = KeyField(primary_key=True)
+    scope = models.TextField(primary_key=True, db_collation="C")
     fingerprint = models.TextField(db_collation="C")
     status = models.SmallIntegerField()
     headers = models.JSONField()
@@ -457,7 +439,7 @@ class RelayLease(models.Model):
     mark_lsn: the rows up to this number were committed before this place of the WAL.
     """
 
-    name = KeyField(primary_key=True)
+    name = models.TextField(primary_key=True, db_collation="C")
     token = models.BigIntegerField()
     settled = models.BigIntegerField(db_default=0)
     holder = models.TextField()
@@ -896,7 +878,7 @@ class SubjectSetting(models.Model):
     """The compatibility level and the mode of a subject, or of all subjects if it has no name. NULL
     stands for the setting of all, and in that for the default."""
 
-    subject = KeyField(primary_key=True)
+    subject = models.TextField(primary_key=True, db_collation="C")
     compatibility = models.TextField(null=True)
     mode = models.TextField(null=True)
 
@@ -929,7 +911,7 @@ class SandboxCall(models.Model):
     whether it has succeeded.
     """
 
-    key = KeyField(primary_key=True)
+    key = models.TextField(primary_key=True)
     tries = models.IntegerField()
     done_at = models.IntegerField()
     done = models.GeneratedField(

@@ -2,13 +2,13 @@
 
 from django.db import models
 
-from eventstore.models import KeyField, ReadModel
+from eventstore.models import ReadModel
 
 
 class StockLevel(ReadModel):
     """Units of one product: available = received + returned + adjusted - reserved."""
 
-    sku = KeyField(primary_key=True)
+    sku = models.TextField(primary_key=True)
     received = models.BigIntegerField(default=0)
     adjusted = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models.functions import Collate, Reverse
 
-from eventstore.models import KeyField, ReadModel
+from eventstore.models import ReadModel
 
 
 class OrderDetails(ReadModel):
@@ -12,7 +12,7 @@ class OrderDetails(ReadModel):
     announced, returned: units that are to come back, and that came back, by line number.
     """
 
-    order_id = KeyField(primary_key=True)
+    order_id = models.TextField(primary_key=True)
     customer_id = models.TextField(default="")
     reference = models.TextField(default="")
     status = models.TextField(default="PLACED")
@@ -45,12 +45,7 @@ class OrderDetails(ReadModel):
                 fields=["status", "placed_at", "order_id"], name="orders_by_status_and_time"
             ),
             models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
-            # Only imported orders have one.
-            models.Index(
-                fields=["reference", "placed_at", "order_id"],
-                condition=~models.Q(reference=""),
-                name="orders_by_reference",
-            ),
+            models.Index(fields=["reference", "placed_at", "order_id"], name="orders_by_reference"),
             models.Index(Collate(Reverse("order_id"), "C"), name="orders_by_end_of_id"),
         ]
 
@@ -62,7 +57,7 @@ class ReturnView(ReadModel):
     """One return. lines: as announced, then as they arrived. refund: the refund due, refunded: the
     refund made, in units of 10 ** -exponent of the currency."""
 
-    return_id = KeyField(primary_key=True)
+    return_id = models.TextField(primary_key=True)
     order_id = models.TextField(default="")
     customer_id = models.TextField(default="")
     reference = models.TextField(default="")
@@ -87,11 +82,7 @@ class ReturnView(ReadModel):
             ),
             models.Index(fields=["requested_at", "return_id"], name="returns_by_time"),
             models.Index(fields=["status", "return_id"], name="returns_by_status"),
-            models.Index(
-                fields=["reference", "return_id"],
-                condition=~models.Q(reference=""),
-                name="returns_by_reference",
-            ),
+            models.Index(fields=["reference", "return_id"], name="returns_by_reference"),
             models.Index(Collate(Reverse("return_id"), "C"), name="returns_by_end_of_id"),
         ]
 
@@ -106,7 +97,7 @@ class BookingView(ReadModel):
     sale was found.
     """
 
-    booking_id = KeyField(primary_key=True)
+    booking_id = models.TextField(primary_key=True)
     kind = models.TextField(default="")
     customer_id = models.TextField(default="")
     reference = models.TextField(default="")
@@ -134,7 +125,7 @@ class BookingView(ReadModel):
 class ProductView(ReadModel):
     """The catalogue. price: in units of 10 ** -exponent of the currency."""
 
-    sku = KeyField(primary_key=True)
+    sku = models.TextField(primary_key=True)
     name = models.TextField(default="")
     price = models.BigIntegerField(default=0)
     currency = models.TextField(default="")

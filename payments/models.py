@@ -3,7 +3,7 @@ book."""
 
 from django.db import models
 
-from eventstore.models import KeyField, ReadModel, SandboxCall
+from eventstore.models import ReadModel, SandboxCall
 
 
 class PaymentView(ReadModel):
@@ -12,7 +12,7 @@ class PaymentView(ReadModel):
     created_at: when its first event was recorded.
     """
 
-    order_id = KeyField(primary_key=True)
+    order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
     amount = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)

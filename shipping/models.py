@@ -3,13 +3,13 @@ book."""
 
 from django.db import models
 
-from eventstore.models import KeyField, ReadModel, SandboxCall
+from eventstore.models import ReadModel, SandboxCall
 
 
 class ShipmentView(ReadModel):
     """The parcel of an order. created_at: when its first event was recorded."""
 
-    order_id = KeyField(primary_key=True)
+    order_id = models.TextField(primary_key=True)
     status = models.TextField(default="NEW")
     tracking = models.TextField(default="")
     reason = models.TextField(default="")

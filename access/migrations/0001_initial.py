@@ -6,8 +6,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from eventstore.models import KeyField
-
 END_TOKENS = Path(__file__).parent.parent / "sql" / "access_end_tokens.sql"
 KEEP_TOKENS = """
     DROP TRIGGER access_end_tokens ON auth_user;
@@ -28,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Customer',
             fields=[
-                ('customer_id', KeyField(primary_key=True, serialize=False)),
+                ('customer_id', models.TextField(primary_key=True, serialize=False)),
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='customer', to=settings.AUTH_USER_MODEL)),
             ],
             options={

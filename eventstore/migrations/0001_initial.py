@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='DeliveryMarker',
             fields=[
-                ('subscription', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('subscription', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('position', models.BigIntegerField()),
                 ('times', models.IntegerField()),
                 ('begun_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Snapshot',
             fields=[
-                ('stream', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('stream', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('version', models.IntegerField()),
                 ('shape', models.TextField(db_collation='C')),
                 ('state', models.JSONField()),
@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='StoredResponse',
             fields=[
-                ('scope', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('scope', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('fingerprint', models.TextField(db_collation='C')),
                 ('status', models.SmallIntegerField()),
                 ('headers', models.JSONField()),
@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='RelayLease',
             fields=[
-                ('name', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('name', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('token', models.BigIntegerField()),
                 ('settled', models.BigIntegerField(db_default=0)),
                 ('holder', models.TextField()),
@@ -356,7 +356,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Subscription',
             fields=[
-                ('name', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('name', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('position', models.BigIntegerField(db_default=0)),
                 ('paused', models.BooleanField(db_default=False)),
                 ('moved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -516,7 +516,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='SubjectSetting',
             fields=[
-                ('subject', eventstore.models.KeyField(primary_key=True, serialize=False)),
+                ('subject', models.TextField(db_collation='C', primary_key=True, serialize=False)),
                 ('compatibility', models.TextField(null=True)),
                 ('mode', models.TextField(null=True)),
             ],

@@ -1,7 +1,5 @@
 from django.db import migrations, models
 
-from eventstore.models import KeyField
-
 
 class Migration(migrations.Migration):
     initial = True
@@ -15,7 +13,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("sku", KeyField(primary_key=True, serialize=False)),
+                ("sku", models.TextField(primary_key=True, serialize=False)),
                 ("received", models.BigIntegerField(default=0)),
                 ("adjusted", models.BigIntegerField(default=0)),
                 ("reserved", models.BigIntegerField(default=0)),

@@ -3,8 +3,6 @@
 from django.db import migrations, models
 from django.db.models.functions import Collate, Reverse
 
-from eventstore.models import KeyField
-
 
 class Migration(migrations.Migration):
     initial = True
@@ -18,7 +16,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("sku", KeyField(primary_key=True, serialize=False)),
+                ("sku", models.TextField(primary_key=True, serialize=False)),
                 ("name", models.TextField(default="")),
                 ("price", models.BigIntegerField(default=0)),
                 ("currency", models.TextField(default="")),
@@ -36,7 +34,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("booking_id", KeyField(primary_key=True, serialize=False)),
+                ("booking_id", models.TextField(primary_key=True, serialize=False)),
                 ("kind", models.TextField(default="")),
                 ("customer_id", models.TextField(default="")),
                 ("reference", models.TextField(default="")),
@@ -66,7 +64,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("order_id", KeyField(primary_key=True, serialize=False)),
+                ("order_id", models.TextField(primary_key=True, serialize=False)),
                 ("customer_id", models.TextField(default="")),
                 ("reference", models.TextField(default="")),
                 ("status", models.TextField(default="PLACED")),
@@ -101,9 +99,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["placed_at", "order_id"], name="orders_by_placed_at"),
                     models.Index(
-                        fields=["reference", "placed_at", "order_id"],
-                        condition=~models.Q(reference=""),
-                        name="orders_by_reference",
+                        fields=["reference", "placed_at", "order_id"], name="orders_by_reference"
                     ),
                     models.Index(Collate(Reverse("order_id"), "C"), name="orders_by_end_of_id"),
                 ],
@@ -115,7 +111,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("return_id", KeyField(primary_key=True, serialize=False)),
+                ("return_id", models.TextField(primary_key=True, serialize=False)),
                 ("order_id", models.TextField(default="")),
                 ("customer_id", models.TextField(default="")),
                 ("reference", models.TextField(default="")),
@@ -143,11 +139,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["requested_at", "return_id"], name="returns_by_time"),
                     models.Index(fields=["status", "return_id"], name="returns_by_status"),
-                    models.Index(
-                        fields=["reference", "return_id"],
-                        condition=~models.Q(reference=""),
-                        name="returns_by_reference",
-                    ),
+                    models.Index(fields=["reference", "return_id"], name="returns_by_reference"),
                     models.Index(Collate(Reverse("return_id"), "C"), name="returns_by_end_of_id"),
                 ],
             },

@@ -2,8 +2,6 @@ import django.db.models.functions.datetime
 import django.db.models.lookups
 from django.db import migrations, models
 
-from eventstore.models import KeyField
-
 
 class Migration(migrations.Migration):
     initial = True
@@ -17,7 +15,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("order_id", KeyField(primary_key=True, serialize=False)),
+                ("order_id", models.TextField(primary_key=True, serialize=False)),
                 ("status", models.TextField(default="NEW")),
                 ("amount", models.BigIntegerField(default=0)),
                 ("refunded", models.BigIntegerField(default=0)),
@@ -43,7 +41,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SandboxEntry",
             fields=[
-                ("key", KeyField(primary_key=True, serialize=False)),
+                ("key", models.TextField(primary_key=True, serialize=False)),
                 ("tries", models.IntegerField()),
                 ("done_at", models.IntegerField()),
                 (

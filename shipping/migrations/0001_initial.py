@@ -2,8 +2,6 @@ import django.db.models.functions.datetime
 import django.db.models.lookups
 from django.db import migrations, models
 
-from eventstore.models import KeyField
-
 
 class Migration(migrations.Migration):
     initial = True
@@ -14,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SandboxParcel",
             fields=[
-                ("key", KeyField(primary_key=True, serialize=False)),
+                ("key", models.TextField(primary_key=True, serialize=False)),
                 ("tries", models.IntegerField()),
                 ("done_at", models.IntegerField()),
                 (
@@ -51,7 +49,7 @@ class Migration(migrations.Migration):
                 ("version", models.IntegerField(default=0)),
                 ("position", models.BigIntegerField(default=0)),
                 ("updated_at", models.DateTimeField(null=True)),
-                ("order_id", KeyField(primary_key=True, serialize=False)),
+                ("order_id", models.TextField(primary_key=True, serialize=False)),
                 ("status", models.TextField(default="NEW")),
                 ("tracking", models.TextField(default="")),
                 ("reason", models.TextField(default="")),
