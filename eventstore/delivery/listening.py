@@ -1,6 +1,6 @@
 """Deliver when a wake-up comes, and poll: a thread of each process of a worker.
 
-The thread hears of work itself, within about a millisecond. Celery starts the process, restarts it,
+The thread hears of work itself, within a few milliseconds. Celery starts the process, restarts it,
 and brings it the chores; a wake-up that went through Celery as a task took seven. That anything is
 delivered at all depends on the database only: the thread also looks by itself, every few seconds,
 and each second while the broker is away.

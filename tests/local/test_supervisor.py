@@ -29,7 +29,7 @@ def supervisor(tmp_path):
 
 
 def test_what_dies_is_started_again_and_says_its_name_before_every_line(supervisor, data, capfd):
-    after(1.4, signal.SIGTERM)
+    after(2.5, signal.SIGTERM)  # the third time would be a while later
     supervisor.keep(program("echo", "sh", "-c", "echo once more; exit 3", data=data))
     with pytest.raises(Stopped):
         supervisor.watch()

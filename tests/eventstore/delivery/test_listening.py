@@ -3,6 +3,7 @@ it."""
 
 import threading
 import time
+from uuid import uuid4
 
 import pytest
 from django.db import connections
@@ -23,26 +24,24 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _on(settings):
+def _on(settings, monkeypatch):
+    """With a queue of the test's own, where no wake-up of an earlier test can come."""
     settings.EVENTSTORE_WAKE_WORKERS = True
-    purge()
-
-
-def purge():
-    from celery import current_app
-
-    with current_app.connection_for_write() as connection:
-        connection.default_channel.queue_delete(wakeup._queue_of_workers().name)
-
-
-def seconds_of_a_wait(listener, seconds=20):
-    began = time.monotonic()
-    listener.wait(seconds)
-    return time.monotonic() - began
+    monkeypatch.setattr(wakeup, "_workers", wakeup.Signal(lambda: wakeup._publish()))
+    own = f"test-{uuid4().hex}"
+    monkeypatch.setattr(wakeup, "_name", lambda what: f"{own}.{what}")
 
 
 @pytest.fixture
-def listeners():
+def received(monkeypatch):
+    """The wake-ups that have come to this process."""
+    found = []
+    monkeypatch.setattr(wakeup, "_ignore", lambda body, message: found.append(message))
+    return found
+
+
+@pytest.fixture
+def listeners(received):
     made = [wakeup.worker_listener() for _ in range(2)]
     for each in made:
         each.wait(0.1)  # connects
@@ -51,13 +50,13 @@ def listeners():
         each.close()
 
 
-def test_one_of_those_that_wait_is_woken(listeners):
-    waits = [in_thread(seconds_of_a_wait, each, 3) for each in listeners]
-    time.sleep(0.2)
+def test_one_of_those_that_wait_is_woken(listeners, received):
+    waits = [in_thread(each.wait, 2) for each in listeners]
     assert wakeup._publish()
-    short, long = sorted(each.result(20) for each in waits)
-    assert short < 2.5
-    assert long >= 2.9
+    until(lambda: received)
+    for each in waits:
+        each.result(20)
+    assert len(received) == 1
 
 
 def test_no_more_than_some_wait_at_the_broker_while_no_worker_is_there():
